@@ -1,0 +1,96 @@
+"""Frozen, closed configuration values: what a recipe, a flow's parameters and `--set` all are."""
+
+from ganlib.config.base import Config, canonical_json, fingerprint
+from ganlib.config.classifier import ClassifierConfig, Distortion
+from ganlib.config.cluster import ClusterConfig
+from ganlib.config.custom import Custom
+from ganlib.config.data import Arrays, Cifar10, DataConfig, Digits, Folder, Idx, Source
+from ganlib.config.evaluation import EvaluationConfig, PromotionConfig
+from ganlib.config.gan import (
+    AdversarialLoss,
+    DiscriminatorConfig,
+    Ema,
+    GanConfig,
+    GeneratorConfig,
+    Hinge,
+    NonSaturating,
+)
+from ganlib.config.networks import (
+    ClassifierNetwork,
+    DcganDiscriminator,
+    DcganGenerator,
+    DiscriminatorNetwork,
+    GeneratorNetwork,
+    LeNet5,
+    SmallResNet,
+)
+from ganlib.config.overlay import nearest, overlay, parse, parse_assignments
+from ganlib.config.pipeline import PipelineConfig
+from ganlib.config.recipes import load, load_recipe, recipe_names, recipe_text
+from ganlib.config.sweep import Asha, Choice, LogUniform, Range, SweepConfig, Uniform
+from ganlib.config.training import (
+    Adam,
+    Budget,
+    Cadence,
+    Constant,
+    Cosine,
+    Plateau,
+    Precision,
+    Schedule,
+)
+
+__all__ = [
+    "Adam",
+    "AdversarialLoss",
+    "Arrays",
+    "Asha",
+    "Budget",
+    "Cadence",
+    "Choice",
+    "Cifar10",
+    "ClassifierConfig",
+    "ClassifierNetwork",
+    "ClusterConfig",
+    "Config",
+    "Constant",
+    "Cosine",
+    "Custom",
+    "DataConfig",
+    "DcganDiscriminator",
+    "DcganGenerator",
+    "Digits",
+    "DiscriminatorConfig",
+    "DiscriminatorNetwork",
+    "Distortion",
+    "Ema",
+    "EvaluationConfig",
+    "Folder",
+    "GanConfig",
+    "GeneratorConfig",
+    "GeneratorNetwork",
+    "Hinge",
+    "Idx",
+    "LeNet5",
+    "LogUniform",
+    "NonSaturating",
+    "PipelineConfig",
+    "Plateau",
+    "Precision",
+    "PromotionConfig",
+    "Range",
+    "Schedule",
+    "SmallResNet",
+    "Source",
+    "SweepConfig",
+    "Uniform",
+    "canonical_json",
+    "fingerprint",
+    "load",
+    "load_recipe",
+    "nearest",
+    "overlay",
+    "parse",
+    "parse_assignments",
+    "recipe_names",
+    "recipe_text",
+]

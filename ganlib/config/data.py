@@ -1,0 +1,79 @@
+"""Where images come from and what they are prepared into."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from ganlib.config.base import Config
+from ganlib.config.custom import Custom
+
+
+class Digits(Config):
+    """scikit-learn's 1,797 handwritten digits, 8x8 grey, from its own wheel."""
+
+    kind: Literal["digits"] = "digits"
+
+
+class Idx(Config):
+    """Files in MNIST's idx format: `dataset` is looked for and downloaded, or `path` is a folder."""
+
+    kind: Literal["idx"] = "idx"
+    dataset: Literal["mnist", "fashion-mnist"] | None = None
+    path: str | None = Field(default=None, description="folder holding the four idx files")
+
+    @model_validator(mode="after")
+    def _one(self) -> Idx:
+        if (self.dataset is None) == (self.path is None):
+            raise ValueError("give either dataset or path")
+        return self
+
+
+class Cifar10(Config):
+    """CIFAR-10: the publisher's binary version or an npz of JPEG bytes."""
+
+    kind: Literal["cifar10"] = "cifar10"
+    path: str | None = Field(default=None, description="folder or npz; none: look for it")
+
+
+class Folder(Config):
+    """A folder with one subfolder per class, or train/val/test above them."""
+
+    kind: Literal["folder"] = "folder"
+    path: str = Field(min_length=1)
+
+
+class Arrays(Config):
+    """An npz with images (N, H, W) or (N, H, W, C) uint8 and labels (N,); or two npy files."""
+
+    kind: Literal["arrays"] = "arrays"
+    path: str = Field(min_length=1)
+    images: str = Field(default="images", description="npz member, or npy file beside path")
+    labels: str = Field(default="labels", description="npz member, or npy file beside path")
+
+
+Source = Annotated[Digits | Idx | Cifar10 | Folder | Arrays | Custom, Field(discriminator="kind")]
+
+
+class DataConfig(Config):
+    """Preparation: source, size, splits, and how much damage is tolerated."""
+
+    source: Source = Digits()
+    size: int = Field(default=8, ge=8, le=256, description="pixels, height and width")
+    channels: Literal[1, 3] = 1
+    fit: Literal["crop", "pad"] = Field(
+        default="crop", description="non-square images: centre crop, or pad with black"
+    )
+    validation_fraction: float = Field(
+        default=0.1, gt=0, lt=0.5, description="of the training images, if the source has no val"
+    )
+    test_fraction: float = Field(
+        default=0.2, gt=0, lt=0.5, description="of all images, if the source has no test"
+    )
+    split_seed: int = Field(default=0, ge=0)
+    max_bad_fraction: float = Field(default=0.01, ge=0, le=1)
+    max_pixels: int = Field(
+        default=50_000_000, ge=64, description="an image claiming more is refused before decoding"
+    )
+    shard_images: int = Field(default=4096, ge=16, description="images per shard")

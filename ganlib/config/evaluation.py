@@ -1,0 +1,29 @@
+"""How a generator is judged, and what the gate asks of it."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from ganlib.config.base import Config
+
+
+class EvaluationConfig(Config):
+    """Equally many real and generated images: `samples`, or all held-out images if it is none."""
+
+    samples: int | None = Field(default=None, ge=50)
+    neighbours: int = Field(default=5, ge=1, le=50, description="k of coverage and its kin")
+    repeats: int = Field(default=3, ge=2, le=50, description="sample sets, for the spread")
+    present_share: float = Field(default=0.02, gt=0, lt=1, description="a class is present above")
+    seed: int = Field(default=1_000, ge=0, lt=2**31)
+
+
+class PromotionConfig(Config):
+    """What a model must reach to become champion; a later one must not be worse than the first."""
+
+    min_relative_coverage: float = Field(default=0.5, ge=0, le=1.5)
+    max_scaled_distance: float = Field(default=0.2, gt=0)
+    min_label_agreement: float = Field(default=0.5, ge=0, le=1)
+    min_judge_accuracy: float = Field(default=0.5, ge=0, le=1)
+    spread_factor: float = Field(
+        default=2.0, ge=0, description="standard deviations of re-evaluation that are no difference"
+    )

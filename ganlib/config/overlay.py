@@ -1,0 +1,186 @@
+"""Changing one value deep inside a frozen tree, and naming the right path for a misspelt one."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from ganlib.config.base import Config
+from ganlib.errors import ConfigError
+
+C = TypeVar("C", bound=Config)
+
+
+def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
+    """`("gan.batch_size=32",)` -> `{"gan.batch_size": 32}`; values are YAML.
+
+    Raises ConfigError for an assignment without `=` or with a value that is not YAML.
+    """
+    overlays: dict[str, Any] = {}
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals or not path.strip():
+            raise ConfigError(
+                f"--set {assignment!r} is not of the form path=value",
+                where=assignment,
+                hint="for example: --set gan.generator.optimiser.learning_rate=1e-4",
+            )
+        overlays[path.strip()] = _value(path.strip(), text)
+    return overlays
+
+
+def _value(path: str, text: str) -> Any:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: {text!r} is not a YAML value", where=path) from error
+    if isinstance(value, str):
+        try:
+            return float(value)  # YAML 1.1 reads 1e-4 as text
+        except ValueError:
+            return value
+    return value
+
+
+def overlay(config: C, changes: Mapping[str, Any]) -> C:
+    """`config` with the values at dotted paths replaced and everything validated again.
+
+    Raises ConfigError naming the nearest valid path for one that does not exist, or the path and
+    the reason for a value that is refused. Setting `x.kind` alone starts `x` from its defaults.
+    """
+    tree = config.model_dump(mode="python")
+    for path, value in changes.items():
+        _assign(config, tree, path, value)
+    return parse(type(config), tree)
+
+
+def _assign(config: Config, tree: dict[str, Any], path: str, value: Any) -> None:
+    *parents, leaf = path.split(".")
+    node: Any = tree
+    for depth, key in enumerate(parents):
+        if not isinstance(node, dict) or key not in node or key == "":
+            raise _unknown(config, path)
+        if node[key] is None:
+            node[key] = {}
+        node = node[key]
+        if not isinstance(node, dict):
+            raise _unknown(config, path, ".".join(parents[: depth + 1]))
+    if not isinstance(node, dict):
+        raise _unknown(config, path)
+    if leaf == "kind" and node.get("kind") != value:
+        node.clear()
+    elif leaf not in node and not _open(config, parents, tree):
+        raise _unknown(config, path)
+    node[leaf] = value
+
+
+def _open(config: Config, parents: list[str], tree: dict[str, Any]) -> bool:
+    """Free keys are allowed in mappings, in branches that were none, and where `kind` was set."""
+    value: Any = config
+    node: Any = tree
+    for key in parents:
+        value = getattr(value, key, None) if isinstance(value, BaseModel) else None
+        node = node[key]
+    return not isinstance(value, BaseModel) or (
+        "kind" in node and getattr(value, "kind", None) != node["kind"]
+    )
+
+
+def paths(config: BaseModel) -> list[str]:
+    """Every dotted path of `config`, branches and leaves."""
+    found: list[str] = []
+    for name in type(config).model_fields:
+        found.append(name)
+        value = getattr(config, name)
+        if isinstance(value, BaseModel):
+            found.extend(f"{name}.{below}" for below in paths(value))
+    return found
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The most similar of `known`, or none when nothing is close."""
+    names = list(known)
+    matches = difflib.get_close_matches(word, names, n=1, cutoff=0.4)
+    if matches:
+        return matches[0]
+    last = word.rsplit(".", 1)[-1]
+    tails = [name for name in names if name.rsplit(".", 1)[-1] == last]
+    return tails[0] if tails else None
+
+
+def _unknown(config: Config, path: str, at: str = "") -> ConfigError:
+    close = nearest(path, paths(config))
+    return ConfigError(
+        f"there is no setting {path!r}" + (f" ({at} has no parts)" if at else ""),
+        where=path,
+        hint=f"did you mean {close}?" if close else "ganlib recipes show NAME lists all settings",
+    )
+
+
+def parse(kind: type[C], tree: Any, origin: str = "") -> C:
+    """`tree` as a `kind`; raises ConfigError with the dotted path, the reason and the nearest name.
+
+    `origin` is the file the tree came from.
+    """
+    try:
+        return kind.model_validate(tree)
+    except ValidationError as error:
+        raise _explain(kind, error, origin) from None
+
+
+def _explain(kind: type[Config], error: ValidationError, origin: str) -> ConfigError:
+    first = error.errors(include_url=False)[0]
+    path = _location(first["loc"])
+    prefix = f"{origin}: " if origin else ""
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if first["type"] == "extra_forbidden":
+        close = nearest(path, all_paths(kind))
+        hint = f"did you mean {close}?" if close else "remove it"
+        return ConfigError(f"{prefix}there is no setting {path!r}{more}", where=path, hint=hint)
+    reason = first["msg"].removeprefix("Value error, ")
+    value = first.get("input")
+    shown = f"{path}={value!r}: " if path and not isinstance(value, (dict, BaseModel)) else ""
+    if path and not shown:
+        shown = f"{path}: "
+    return ConfigError(f"{prefix}{shown}{reason}{more}", where=path)
+
+
+def _location(location: tuple[int | str, ...]) -> str:
+    """pydantic adds the tag of a union to the location; the path a user writes has none."""
+    tags = _tags()
+    return ".".join(str(part) for part in location if str(part) not in tags)
+
+
+def _tags() -> set[str]:
+    found: set[str] = set()
+    todo = list(Config.__subclasses__())
+    while todo:
+        kind = todo.pop()
+        todo.extend(kind.__subclasses__())
+        if "kind" in kind.model_fields:
+            found.add(str(kind.model_fields["kind"].default))
+    return found
+
+
+def all_paths(kind: type[BaseModel], _seen: tuple[type, ...] = ()) -> list[str]:
+    """Every dotted path any variant of `kind` could have."""
+    found: list[str] = []
+    for name, field in kind.model_fields.items():
+        found.append(name)
+        for below in _models(field.annotation):
+            if below not in _seen:
+                found.extend(f"{name}.{p}" for p in all_paths(below, (*_seen, kind)))
+    return list(dict.fromkeys(found))
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    found: list[type[BaseModel]] = []
+    for part in getattr(annotation, "__args__", ()):
+        found.extend(_models(part))
+    return found

@@ -1,0 +1,55 @@
+"""The whole of one pipeline, and the sizes its parts must agree on."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from ganlib.config.base import Config
+from ganlib.config.classifier import ClassifierConfig
+from ganlib.config.cluster import ClusterConfig
+from ganlib.config.data import DataConfig
+from ganlib.config.evaluation import EvaluationConfig, PromotionConfig
+from ganlib.config.gan import GanConfig
+from ganlib.config.networks import DcganDiscriminator, DcganGenerator
+from ganlib.config.sweep import SweepConfig
+
+
+class PipelineConfig(Config):
+    """From images to a promoted model. `name` names the experiment and the registered models."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
+    purpose: str = ""
+    source_note: str = Field(default="", description="where the settings come from")
+    data: DataConfig = DataConfig()
+    classifier: ClassifierConfig = ClassifierConfig()
+    gan: GanConfig = GanConfig()
+    sweep: SweepConfig = SweepConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    promotion: PromotionConfig = PromotionConfig()
+    cluster: ClusterConfig = ClusterConfig()
+
+    @model_validator(mode="after")
+    def _batches_divide(self) -> PipelineConfig:
+        for name, batch, workers in (
+            ("gan.batch_size", self.gan.batch_size, self.cluster.workers),
+            ("classifier.batch_size", self.classifier.batch_size, self.cluster.classifier_workers),
+        ):
+            if batch % workers:
+                raise ValueError(f"{name} is {batch}, not a multiple of {workers} workers")
+        return self
+
+    @model_validator(mode="after")
+    def _sizes_double(self) -> PipelineConfig:
+        base = self.data.size
+        while base > 7:
+            if base % 2:
+                break
+            base //= 2
+        dcgan = isinstance(self.gan.generator.network, DcganGenerator) or isinstance(
+            self.gan.discriminator.network, DcganDiscriminator
+        )
+        if dcgan and not 4 <= base <= 7:
+            raise ValueError(
+                f"data.size is {self.data.size}; a dcgan needs 4, 5, 6 or 7 times a power of two"
+            )
+        return self

@@ -1,0 +1,79 @@
+"""Recipes: complete configurations by name, shipped as YAML, or a user's own file."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ganlib.config.overlay import nearest, parse
+from ganlib.config.pipeline import PipelineConfig
+from ganlib.errors import ConfigError, NotFound
+
+
+def recipe_names() -> tuple[str, ...]:
+    """The recipes that come with ganlib, sorted."""
+    folder = resources.files("ganlib") / "recipes"
+    return tuple(
+        sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml"))
+    )
+
+
+def recipe_text(name: str) -> str:
+    """The YAML of recipe `name`, comments and all; raises NotFound with the nearest name."""
+    if name not in recipe_names():
+        close = nearest(name, recipe_names())
+        raise NotFound(
+            f"there is no recipe, file or folder {name!r}",
+            where=name,
+            hint=(f"did you mean {close}? " if close else "")
+            + f"recipes: {', '.join(recipe_names())}",
+        )
+    return (resources.files("ganlib") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def load_recipe(name: str) -> PipelineConfig:
+    """Recipe `name`, validated."""
+    return _read(recipe_text(name), f"recipe {name}")
+
+
+def load(target: str) -> PipelineConfig:
+    """A recipe's name, a YAML file, or a folder of images (recipe `folder` with that path).
+
+    Raises NotFound for what is none of them and ConfigError for a file that is not valid.
+    """
+    path = Path(target)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise NotFound(f"there is no file {target}", where=target)
+        return _read(path.read_text(encoding="utf-8", errors="replace"), target)
+    if target in recipe_names():
+        return load_recipe(target)
+    if path.is_dir():
+        return _folder(path)
+    if path.exists():
+        raise ConfigError(
+            f"{target} is neither a recipe nor a folder", where=target, hint="give a .yaml file"
+        )
+    recipe_text(target)
+    raise AssertionError(target)
+
+
+def _folder(path: Path) -> PipelineConfig:
+    tree: dict[str, Any] = yaml.safe_load(recipe_text("folder"))
+    tree["data"]["source"] = {"kind": "folder", "path": str(path.resolve())}
+    words = "".join(c if c.isascii() and c.isalnum() else "-" for c in path.resolve().name.lower())
+    tree["name"] = words.strip("-")[:60] or "folder"
+    return parse(PipelineConfig, tree, "recipe folder")
+
+
+def _read(text: str, origin: str) -> PipelineConfig:
+    try:
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{origin} is not valid YAML: {error}", where=origin) from None
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{origin} holds no settings", where=origin)
+    return parse(PipelineConfig, tree, origin)

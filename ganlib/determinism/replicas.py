@@ -1,0 +1,99 @@
+"""Data parallelism as a small value: who I am, my slice, and sums over all.
+
+One flat all-reduce for a player's gradients after its backward pass is exact with double backward
+too, where wrapping in DistributedDataParallel is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """`rank` of `world` copies of the same model; the default process group carries the sums."""
+
+    rank: int = 0
+    world: int = 1
+
+    @staticmethod
+    def current() -> Replicas:
+        """Of the initialised process group, or the only one."""
+        if dist.is_available() and dist.is_initialized():
+            return Replicas(dist.get_rank(), dist.get_world_size())
+        return Replicas()
+
+    def slice(self, tensor_N: Tensor) -> Tensor:
+        """This rank's equal share of a global batch; raises ValueError if it does not divide."""
+        size, rest = divmod(len(tensor_N), self.world)
+        if rest:
+            raise ValueError(f"{len(tensor_N)} does not divide by {self.world} workers")
+        return tensor_N[self.rank * size : (self.rank + 1) * size]
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """The sum over ranks, differentiable once: the gradient is summed over ranks as well."""
+        if self.world == 1:
+            return tensor
+        return cast(Tensor, _Sum.apply(tensor))
+
+    def mean(self, tensor: Tensor) -> Tensor:
+        """The mean over ranks of a detached tensor."""
+        return self.sum(tensor.detach()) / self.world
+
+    def gather(self, tensor_N: Tensor) -> Tensor:
+        """All ranks' equally long slices, in rank order; without gradient."""
+        if self.world == 1:
+            return tensor_N
+        parts = [torch.empty_like(tensor_N) for _ in range(self.world)]
+        dist.all_gather(parts, tensor_N.detach().contiguous())
+        return torch.cat(parts)
+
+    def average_gradients(self, parameters: Iterable[Tensor]) -> None:
+        """Replace each gradient by its mean over ranks; a missing one counts as zeros."""
+        if self.world == 1:
+            return
+        wanted = [p for p in parameters if p.requires_grad]
+        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in wanted]
+        flat = torch.cat([g.reshape(-1) for g in grads])
+        dist.all_reduce(flat)
+        flat /= self.world
+        start = 0
+        for parameter, grad in zip(wanted, grads, strict=True):
+            piece = flat[start : start + grad.numel()].view_as(grad)
+            start += grad.numel()
+            if parameter.grad is None:
+                parameter.grad = piece.clone()
+            else:
+                parameter.grad.copy_(piece)
+
+    def agree(self, value: int) -> int:
+        """Rank 0's integer, on every rank."""
+        if self.world == 1:
+            return value
+        box: list[Any] = [value]
+        dist.broadcast_object_list(box, src=0)
+        return int(box[0])
+
+    def barrier(self) -> None:
+        """Return when every rank is here."""
+        if self.world > 1:
+            dist.barrier()
+
+
+class _Sum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        total = tensor.detach().clone().contiguous()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        # Through itself, so that double backward sums as well.
+        return cast(Tensor, _Sum.apply(grads[0].contiguous()))
