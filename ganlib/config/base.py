@@ -18,7 +18,7 @@ class Config(BaseModel):
 
 
 def canonical_json(value: Any) -> str:
-    """The one text of a JSON value or configuration: sorted keys, no spaces, defaults written out."""
+    """The one text of a value or configuration: sorted keys, no spaces, defaults written out."""
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json")
     return json.dumps(

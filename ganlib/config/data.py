@@ -17,7 +17,7 @@ class Digits(Config):
 
 
 class Idx(Config):
-    """Files in MNIST's idx format: `dataset` is looked for and downloaded, or `path` is a folder."""
+    """MNIST's idx format: `dataset` is looked for and downloaded, or `path` is a folder."""
 
     kind: Literal["idx"] = "idx"
     dataset: Literal["mnist", "fashion-mnist"] | None = None

@@ -42,7 +42,7 @@ Range = Annotated[Choice | Uniform | LogUniform, Field(discriminator="kind")]
 
 
 class Asha(Config):
-    """Li et al. 2020: after `grace_images` and each `reduction` times as many, keep the best 1/n."""
+    """Li et al. 2020: after `grace_images` and each `reduction` times that, keep the best."""
 
     grace_images: int = Field(default=10_000, ge=1)
     reduction: int = Field(default=2, ge=2, le=16)

@@ -40,7 +40,7 @@ class Replicas:
         """The sum over ranks, differentiable once: the gradient is summed over ranks as well."""
         if self.world == 1:
             return tensor
-        return cast(Tensor, _Sum.apply(tensor))
+        return cast(Tensor, _Sum.apply(tensor))  # type: ignore[no-untyped-call]
 
     def mean(self, tensor: Tensor) -> Tensor:
         """The mean over ranks of a detached tensor."""
@@ -96,4 +96,4 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         # Through itself, so that double backward sums as well.
-        return cast(Tensor, _Sum.apply(grads[0].contiguous()))
+        return cast(Tensor, _Sum.apply(grads[0].contiguous()))  # type: ignore[no-untyped-call]

@@ -14,5 +14,5 @@ def sub_seed(seed: int, purpose: str, clock: int = 0) -> int:
 
 
 def stream(seed: int, purpose: str, clock: int = 0) -> torch.Generator:
-    """A CPU generator for draws named `purpose` at `clock`; draw for the global batch, then slice."""
+    """A CPU generator for the draws named `purpose` at `clock`: draw for all ranks, then slice."""
     return torch.Generator().manual_seed(sub_seed(seed, purpose, clock))

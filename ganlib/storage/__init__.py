@@ -1,4 +1,4 @@
-"""Bytes and where they live: the home folder, atomic files, locks, and stores behind one protocol."""
+"""Bytes and where they live: the home, atomic files, locks, stores behind one protocol."""
 
 from ganlib.storage.atomic import read_json, write_bytes, write_json
 from ganlib.storage.home import Home

@@ -13,7 +13,7 @@ from ganlib.errors import Damaged, StorageError
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replace `path` by `data` in one step; raises StorageError naming it (full disk, no rights)."""
+    """Replace `path` in one step; raises StorageError naming it (full disk, no rights)."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -51,7 +51,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Raises Damaged naming `path` if it does not hold JSON, FileNotFoundError if it is not there."""
+    """Raises Damaged naming `path` if it holds no JSON, FileNotFoundError if it is not there."""
     try:
         return json.loads(path.read_bytes())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

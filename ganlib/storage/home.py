@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganlib.errors import HomeError
+from ganlib.errors import HomeError, StorageError
 from ganlib.storage import atomic
 
 FORMAT = 1
@@ -53,7 +53,7 @@ class Home:
                 where=str(root),
                 hint="give another place with --home DIR or GANLIB_HOME",
             ) from None
-        except atomic.StorageError as error:
+        except StorageError as error:
             raise HomeError(error.message, where=str(root), hint=error.hint) from None
         _check_format(root, marker)
         return cls(root)

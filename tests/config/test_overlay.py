@@ -1,0 +1,80 @@
+"""One value deep in the tree changes; a wrong path or value is refused with the right one named."""
+
+from __future__ import annotations
+
+import pytest
+
+from ganlib.config import (
+    NonSaturating,
+    PipelineConfig,
+    Plateau,
+    SmallResNet,
+    overlay,
+    parse,
+    parse_assignments,
+)
+from ganlib.errors import ConfigError
+
+BASE = PipelineConfig(name="base")
+
+
+def changed(*assignments: str) -> PipelineConfig:
+    return overlay(BASE, parse_assignments(assignments))
+
+
+def test_a_leaf_changes_and_nothing_else() -> None:
+    other = changed("gan.generator.optimiser.learning_rate=1e-4")
+    assert other.gan.generator.optimiser.learning_rate == 1e-4
+    assert other.gan.discriminator == BASE.gan.discriminator
+    assert BASE.gan.generator.optimiser.learning_rate != 1e-4
+
+
+def test_a_kind_alone_starts_from_its_defaults() -> None:
+    assert changed("gan.loss.kind=non_saturating").gan.loss == NonSaturating()
+    deeper = changed("classifier.network.kind=resnet", "classifier.network.width=8")
+    assert deeper.classifier.network == SmallResNet(width=8)
+
+
+def test_a_branch_that_was_none_can_be_opened_and_closed() -> None:
+    opened = changed("gan.plateau.patience=3")
+    assert opened.gan.plateau == Plateau(patience=3)
+    assert overlay(opened, {"gan.plateau": None}).gan.plateau is None
+
+
+def test_a_mapping_takes_new_keys() -> None:
+    space = {"gan.loss": {"kind": "choice", "values": [1]}}
+    assert "gan.loss" in overlay(BASE, {"sweep.space": space}).sweep.space
+
+
+@pytest.mark.parametrize(
+    ("assignment", "where", "said"),
+    [
+        ("gan.genrator.steps=2", "gan.genrator.steps", "did you mean gan.generator.steps?"),
+        ("learning_rate=1", "learning_rate", "optimiser.learning_rate"),
+        ("gan.batch_size.more=1", "gan.batch_size.more", "there is no setting"),
+        ("gan.batch_size=many", "gan.batch_size", "integer"),
+        ("gan.loss.kind=hing", "gan.loss", "hinge"),
+        ("gan.plateau.patiense=3", "gan.plateau.patiense", "patience"),
+        ("gan.generator.optimiser.beta1=1.5", "gan.generator.optimiser.beta1", "less than 1"),
+        ("gan.ema.ramp=.nan", "gan.ema.ramp", "finite"),
+        ("nonsense", "nonsense", "path=value"),
+        ("gan.loss={a: [", "gan.loss", "YAML"),
+        ("=3", "=3", "path=value"),
+        ("gan.batch_size=63", "", "not a multiple of 2 workers"),
+        ("data.size=27", "", "4, 5, 6 or 7 times a power of two"),
+    ],
+)
+def test_a_wrong_assignment_names_the_path_and_the_mend(
+    assignment: str, where: str, said: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        changed(assignment)
+    assert caught.value.where == where
+    assert said in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_an_unknown_key_in_a_file_names_the_file_and_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"my\.yaml: there is no setting 'gan\.bacth_size'") as c:
+        parse(PipelineConfig, {"name": "x", "gan": {"bacth_size": 4}}, "my.yaml")
+    assert "gan.batch_size" in c.value.hint

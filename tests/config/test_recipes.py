@@ -1,0 +1,70 @@
+"""Every shipped recipe is whole and valid; what a user names is found or refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ganlib.config import (
+    Folder,
+    PipelineConfig,
+    fingerprint,
+    load,
+    load_recipe,
+    overlay,
+    recipe_names,
+)
+from ganlib.errors import ConfigError, InputError, NotFound
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_shipped_recipe_is_valid_and_says_what_it_is_for(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.purpose
+    assert PipelineConfig.model_validate(recipe.model_dump(mode="json")) == recipe
+    for path in recipe.sweep.space:
+        parts = path.split(".")
+        value: object = recipe
+        for part in parts:
+            value = getattr(value, part)
+        assert overlay(recipe, {path: value}) == recipe
+
+
+def test_the_promised_recipes_are_there() -> None:
+    assert set(recipe_names()) >= {"digits", "mnist", "fashion-mnist", "cifar10", "folder"}
+
+
+def test_a_folder_becomes_the_folder_recipe(tmp_path: Path) -> None:
+    images = tmp_path / "My Flowers (2)"
+    images.mkdir()
+    recipe = load(str(images))
+    assert recipe.data.source == Folder(path=str(images))
+    assert recipe.name == "my-flowers--2"
+
+
+def test_a_file_is_read_and_named_in_its_errors(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("name: mine\n")
+    assert load(str(file)) == PipelineConfig(name="mine")
+    file.write_text("name: [\n")
+    with pytest.raises(ConfigError, match=r"mine\.yaml is not valid YAML"):
+        load(str(file))
+    file.write_text("- 1\n")
+    with pytest.raises(ConfigError, match="holds no settings"):
+        load(str(file))
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError):
+        load(str(file))
+
+
+def test_an_unknown_name_is_told_the_nearest() -> None:
+    with pytest.raises(NotFound, match="did you mean digits"):
+        load("digit")
+
+
+def test_the_fingerprint_is_of_the_content_alone() -> None:
+    one = PipelineConfig.model_validate({"name": "a", "gan": {"batch_size": 32}})
+    two = PipelineConfig.model_validate({"gan": {"batch_size": 32}, "name": "a"})
+    assert fingerprint(one) == fingerprint(two)
+    assert fingerprint(one) != fingerprint(overlay(one, {"gan.batch_size": 34}))

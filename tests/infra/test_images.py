@@ -1,0 +1,52 @@
+"""The image: no lint, no root, and its install lines install what the pins say."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import tomllib
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCKERFILE = ROOT / "infra" / "images" / "Dockerfile"
+
+
+def hadolint(file: Path) -> subprocess.CompletedProcess[str]:
+    binary = Path(sys.executable).parent / "hadolint"
+    return subprocess.run([str(binary), str(file)], capture_output=True, text=True)
+
+
+def test_hadolint_finds_nothing_and_would_find_a_planted_mistake(tmp_path: Path) -> None:
+    found = hadolint(DOCKERFILE)
+    assert found.returncode == 0, found.stdout
+    planted = tmp_path / "Dockerfile"
+    planted.write_text(DOCKERFILE.read_text().replace("WORKDIR /src", "RUN cd /src"))
+    assert "DL3003" in hadolint(planted).stdout
+
+
+def test_the_last_user_is_not_root() -> None:
+    users = re.findall(r"^USER (\S+)", DOCKERFILE.read_text(), re.MULTILINE)
+    assert users
+    assert users[-1].isdigit()
+    assert int(users[-1]) > 0
+
+
+def test_every_file_the_image_copies_is_there_and_not_ignored() -> None:
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE.read_text(), re.MULTILINE):
+        for source in line.split()[:-1]:
+            assert (ROOT / source).exists(), source
+            assert source not in ignored
+
+
+def test_every_dependency_is_pinned_without_a_local_version() -> None:
+    pins = (ROOT / "constraints.txt").read_text().splitlines()
+    names = {re.split(r"[=\[]", pin)[0].lower().replace("_", "-") for pin in pins if "==" in pin}
+    assert not [pin for pin in pins if "+" in pin.partition("==")[2]]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = project["dependencies"] + project["optional-dependencies"]["test"]
+    for requirement in wanted:
+        name = re.split(r"[<>=\[;]", requirement)[0].strip().lower().replace("_", "-")
+        assert name in names, f"{name} has no pin in constraints.txt"
