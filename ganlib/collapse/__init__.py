@@ -1,0 +1,1 @@
+"""Signals of mode collapse and the detector: pure functions of series of readings."""

@@ -1,0 +1,74 @@
+"""What a training run is asked for, and what it answers: plain values that cross processes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ganlib.config import ClassifierConfig, Config, EvaluationConfig, GanConfig
+from ganlib.training.journal import RunIdentity
+
+Reason = Literal["budget", "plateau", "wall_time", "stopped"]
+Series = tuple[tuple[int, dict[str, float]], ...]
+
+
+class GanProblem(Config):
+    kind: Literal["gan"] = "gan"
+    config: GanConfig
+
+
+class ClassifierProblem(Config):
+    kind: Literal["classifier"] = "classifier"
+    config: ClassifierConfig
+
+
+Problem = Annotated[GanProblem | ClassifierProblem, Field(discriminator="kind")]
+
+
+class RunSpec(Config):
+    """One run. All paths are absolute; everything a run's numbers depend on is in here.
+
+    `selector` is the exported classifier in whose features a GAN is watched; without one there are
+    no readings but the losses. `init_from` is an exported model whose weights are the start.
+    `spool` is the folder of journals, for a worker that is given no tracker.
+    """
+
+    problem: Problem
+    dataset_folder: str
+    dataset_fingerprint: str
+    run_folder: str
+    selector: str | None = None
+    init_from: str | None = None
+    evaluation: EvaluationConfig = EvaluationConfig()
+    threads: int = Field(default=1, ge=1)
+    workers: int = Field(default=1, ge=1)
+    identity: RunIdentity | None = None
+    spool: str | None = None
+
+    @property
+    def kind(self) -> Literal["gan", "classifier"]:
+        return self.problem.kind
+
+    @property
+    def config(self) -> GanConfig | ClassifierConfig:
+        return self.problem.config
+
+    @classmethod
+    def of(cls, config: GanConfig | ClassifierConfig, **fields: object) -> RunSpec:
+        """A spec with `config` tagged by its kind."""
+        if isinstance(config, GanConfig):
+            problem: Problem = GanProblem(config=config)
+        else:
+            problem = ClassifierProblem(config=config)
+        return cls.model_validate({"problem": problem, **fields})
+
+
+class Outcome(Config):
+    """How a run ended. `readings` are the last evaluation's, `series` all of them by clock."""
+
+    clock: int
+    reason: Reason
+    readings: dict[str, float]
+    model: str
+    series: Series = ()
