@@ -1,0 +1,317 @@
+"""ganlib in Python: one function per stage or command, and no logic. Flows and the CLI call these.
+
+    from ganlib import api, config
+
+    recipe = config.load("digits")
+    with api.session():
+        run = api.begin(recipe)
+        data = api.prepare(recipe, pipeline=run).value
+        classifiers = api.train_classifiers(recipe, data, pipeline=run).value
+        best = api.sweep(recipe, data, classifiers, pipeline=run).value
+        candidate = api.train_gan(recipe, data, classifiers, best, pipeline=run).value
+        evaluation = api.evaluate(recipe, data, classifiers, candidate, pipeline=run).value
+        decision = api.promote(recipe, candidate, evaluation, classifiers, pipeline=run).value
+        api.finish(run, verdict=decision.verdict)
+
+What all functions share: `home` is the folder everything is kept in (default: `GANLIB_HOME`, or
+`.ganlib`); `fresh` ignores what was done before and destroys nothing; `pipeline` is the run it
+belongs to, and without one the stage runs alone. They raise what `ganlib.errors` draws and nothing
+else on purpose. A finished stage answers from its record, an unfinished one continues.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Literal
+
+from ganlib import config as _config
+from ganlib.config import PipelineConfig
+from ganlib.stages import values
+from ganlib.stages.context import opened
+from ganlib.storage import Home
+
+__all__ = [
+    "begin",
+    "cancel",
+    "doctor",
+    "evaluate",
+    "finish",
+    "forecast",
+    "logs",
+    "predict",
+    "prepare",
+    "promote",
+    "recipes",
+    "rollback",
+    "sample",
+    "session",
+    "status",
+    "sweep",
+    "train_classifiers",
+    "train_gan",
+    "why",
+]
+
+
+def session(home: Path | str | None = None) -> AbstractContextManager[None]:
+    """Journals of `home` reach MLflow while this is open; waits for the last lines at the end.
+
+    On entry the runs of dead processes get their true end. Stages open one themselves; one around
+    them all saves the waiting in between.
+    """
+    from ganlib.stages import sessions
+
+    return sessions.session(Home.open(home))
+
+
+def begin(
+    config: PipelineConfig,
+    *,
+    command: str = "run",
+    home: Path | str | None = None,
+    fresh: bool = False,
+    flow_run_id: str | None = None,
+) -> str:
+    """The id of a pipeline run (`p-` and 12 hexadecimal digits), written down before all else.
+
+    The same `command`, `config` and `fresh` again continue the id that was left unfinished by a
+    process now dead; a finished one, or one that still runs, is left alone and a new id is given.
+    """
+    from ganlib.stages import pipelines
+
+    return pipelines.begin(
+        Home.open(home), config, command=command, fresh=fresh, flow_run_id=flow_run_id
+    )
+
+
+def finish(
+    pipeline: str,
+    *,
+    home: Path | str | None = None,
+    status: Literal["FINISHED", "FAILED", "KILLED"] = "FINISHED",
+    verdict: str = "",
+    description: str = "",
+) -> None:
+    """Close a pipeline run with its true status. `FAILED` and `KILLED` ones are continued later.
+
+    `verdict` is one word (promoted, refused, cannot_tell, failed ...), `description` one sentence.
+    """
+    from ganlib.stages import pipelines
+
+    pipelines.finish(Home.open(home), pipeline, status, verdict, description)
+
+
+def prepare(
+    config: PipelineConfig,
+    *,
+    home: Path | str | None = None,
+    fresh: bool = False,
+    pipeline: str | None = None,
+    flow_run_id: str | None = None,
+) -> values.StageResult[values.DatasetRef]:
+    """Images to shards with a manifest. Raises DataError for images that cannot be used."""
+    from ganlib.stages import prepare as stage
+
+    with opened(config, "prepare", home, fresh, pipeline, flow_run_id) as context:
+        return stage.run(context)
+
+
+def train_classifiers(
+    config: PipelineConfig,
+    dataset: values.DatasetRef,
+    best: values.Best | None = None,
+    *,
+    home: Path | str | None = None,
+    fresh: bool = False,
+    pipeline: str | None = None,
+    flow_run_id: str | None = None,
+) -> values.StageResult[values.Classifiers]:
+    """The judge and the selector. `best` is of a sweep whose target is the classifier."""
+    from ganlib.stages import classifiers as stage
+
+    with opened(config, "classifiers", home, fresh, pipeline, flow_run_id) as context:
+        return stage.run(context, dataset, best)
+
+
+def sweep(
+    config: PipelineConfig,
+    dataset: values.DatasetRef,
+    classifiers: values.Classifiers | None = None,
+    *,
+    home: Path | str | None = None,
+    fresh: bool = False,
+    pipeline: str | None = None,
+    flow_run_id: str | None = None,
+) -> values.StageResult[values.Best]:
+    """Trials over `config.sweep.space`; one trial, or an empty space, trains nothing.
+
+    `classifiers` may be none when the target is the classifier: then sweep first and give the
+    result to `train_classifiers`.
+    """
+    from ganlib.stages import sweep as stage
+
+    with opened(config, "sweep", home, fresh, pipeline, flow_run_id) as context:
+        return stage.run(context, dataset, classifiers)
+
+
+def train_gan(
+    config: PipelineConfig,
+    dataset: values.DatasetRef,
+    classifiers: values.Classifiers,
+    best: values.Best | None = None,
+    *,
+    home: Path | str | None = None,
+    fresh: bool = False,
+    pipeline: str | None = None,
+    flow_run_id: str | None = None,
+) -> values.StageResult[values.Candidate]:
+    """The generator, with the settings of `best` over the configuration's. May raise Diverged."""
+    from ganlib.stages import gan as stage
+
+    with opened(config, "gan", home, fresh, pipeline, flow_run_id) as context:
+        return stage.run(context, dataset, classifiers, best)
+
+
+def evaluate(
+    config: PipelineConfig,
+    dataset: values.DatasetRef,
+    classifiers: values.Classifiers,
+    candidate: values.Candidate,
+    *,
+    home: Path | str | None = None,
+    fresh: bool = False,
+    pipeline: str | None = None,
+    flow_run_id: str | None = None,
+) -> values.StageResult[values.EvaluationResult]:
+    """The candidate and the judge on the held-out split, with spreads, floors and pictures."""
+    from ganlib.stages import evaluate as stage
+
+    with opened(config, "evaluate", home, fresh, pipeline, flow_run_id) as context:
+        return stage.run(context, dataset, classifiers, candidate)
+
+
+def promote(
+    config: PipelineConfig,
+    candidate: values.Candidate,
+    evaluation: values.EvaluationResult,
+    classifiers: values.Classifiers,
+    *,
+    home: Path | str | None = None,
+    fresh: bool = False,
+    pipeline: str | None = None,
+    flow_run_id: str | None = None,
+) -> values.StageResult[values.Decision]:
+    """Register generator and judge, and make them champion if the gates agree.
+
+    A refusal is an answer, not an error: look at `value.verdict` and `value.reasons`. The registry
+    is asked each time; `reused` says that it held this decision already.
+    """
+    from ganlib.stages import promote as stage
+
+    with opened(config, "promote", home, fresh, pipeline, flow_run_id) as context:
+        return stage.run(context, candidate, evaluation, classifiers)
+
+
+def rollback(name: str, *, reason: str = "", home: Path | str | None = None) -> values.RolledBack:
+    """Make the champion before this one champion again; `name` as in `digits-generator`.
+
+    Raises NotFound when there is no such model or no earlier champion.
+    """
+    from ganlib.stages import promote as stage
+
+    return stage.rollback(Home.open(home), name, reason)
+
+
+def sample(
+    model: str,
+    *,
+    count: int = 64,
+    classes: Sequence[str] = (),
+    seed: int = 0,
+    out: Path | str | None = None,
+    home: Path | str | None = None,
+) -> values.Samples:
+    """`count` images, classes taking turns, as PNGs, one grid and an npz with seeds and labels.
+
+    `model` is a name (`digits`: its champion), `models:/NAME@ALIAS`, `models:/NAME/VERSION` or an
+    exported folder. `out` defaults to `samples-NAME` in the current folder. Raises NotFound for
+    models and classes that do not exist.
+    """
+    from ganlib.stages import sample as stage
+
+    return stage.sample(
+        Home.open(home), model, count=count, classes=tuple(classes), seed=seed, out=out
+    )
+
+
+def predict(
+    model: str,
+    folder: Path | str,
+    *,
+    top: int = 3,
+    out: Path | str | None = None,
+    home: Path | str | None = None,
+) -> values.Predictions:
+    """A classifier over a folder (or one file) of images, to a table.
+
+    `model` as in `sample`. `out` is a .csv or .parquet file (default `predictions.csv`). A file
+    that cannot be read has a row with the reason in `error`. Raises DataError if there are no
+    images.
+    """
+    from ganlib.stages import predict as stage
+
+    return stage.predict(Home.open(home), model, Path(folder), top=top, out=out)
+
+
+def status(*, home: Path | str | None = None) -> values.Status:
+    """All runs with their true state, and all registered models with versions and aliases."""
+    from ganlib.stages import status as stage
+
+    return stage.status(Home.open(home))
+
+
+def why(stage: str, config: PipelineConfig, *, home: Path | str | None = None) -> values.Why:
+    """Which part of a stage's key differs from its newest record. NotFound for another stage."""
+    from ganlib.stages import why as reasons
+
+    return reasons.why(Home.open(home), config, stage)
+
+
+def cancel(run: str, *, wait_s: float = 30.0, home: Path | str | None = None) -> values.Cancelled:
+    """Ask a run's process to stop, kill it after `wait_s`, and give its runs their true end.
+
+    `run` is an id from `status` or the unique start of one. Raises NotFound.
+    """
+    from ganlib.stages import control
+
+    return control.cancel(Home.open(home), run, wait_s=wait_s)
+
+
+def logs(run: str, *, follow: bool = False, home: Path | str | None = None) -> Iterator[str]:
+    """A run's journal as lines a person reads, then its workers' log; `follow` until it ends."""
+    from ganlib.stages import control
+
+    return control.logs(Home.open(home), run, follow=follow)
+
+
+def doctor(*, home: Path | str | None = None) -> tuple[values.Check, ...]:
+    """What a run needs of this machine, each with the one setting that mends it if it fails."""
+    from ganlib.stages import doctor as stage
+
+    return stage.doctor(home)
+
+
+def forecast(
+    config: PipelineConfig, dataset: values.DatasetRef, *, home: Path | str | None = None
+) -> values.Forecast:
+    """Seconds per stage and memory at the peak, estimated; stages that are done count nothing."""
+    from ganlib.stages import forecast as stage
+
+    return stage.forecast(Home.open(home), config, dataset)
+
+
+def recipes() -> dict[str, PipelineConfig]:
+    """The recipes that come with ganlib, by name."""
+    return {name: _config.load_recipe(name) for name in _config.recipe_names()}

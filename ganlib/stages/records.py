@@ -1,0 +1,211 @@
+"""The record of a finished stage: the only memory of what is done.
+
+`HOME/stages/<key>/record.json` is written last; what it names is whole. The stage works in
+`HOME/runs/<stage>-<key>`, so an unfinished one finds its own snapshots again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import Field
+
+from ganlib.config import Config, fingerprint
+from ganlib.errors import Damaged
+from ganlib.stages import pipelines
+from ganlib.stages.context import Context
+from ganlib.stages.keys import VERSIONS, plain, stage_key
+from ganlib.stages.values import StageResult, Value
+from ganlib.storage import Home, holding, read_json, write_json
+from ganlib.training import Journal, RunIdentity
+
+V = TypeVar("V", bound=Value)
+
+
+class Record(Config):
+    """`parts` are fingerprints, `values` what they are the fingerprints of."""
+
+    stage: str
+    key: str
+    version: int
+    parts: dict[str, str]
+    values: dict[str, Any]
+    result: dict[str, Any]
+    seconds: float = Field(ge=0)
+    finished: float
+    pipeline_id: str
+    run: str
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a stage's body is given: its folder, its journal and who it is."""
+
+    context: Context
+    stage: str
+    key: str
+    folder: Path
+    identity: RunIdentity
+    journal: Journal
+
+    def child(self, name: str, *, images: int | None = None, trial: str = "") -> RunIdentity:
+        """The identity of a run below this one."""
+        tags = {"ganlib.trial_id": trial} if trial else {}
+        return self.identity.model_copy(
+            update={
+                "id": f"{self.identity.id}.{name}",
+                "key": f"{self.identity.key}/{trial or name}",
+                "parent_id": self.identity.id,
+                "name": f"{self.stage} {name}",
+                "tags": {**self.identity.tags, **tags},
+                "images": images,
+            }
+        )
+
+
+def run_stage(
+    context: Context,
+    stage: str,
+    parts: Mapping[str, Any],
+    kind: type[V],
+    body: Callable[[Work], V],
+    *,
+    describe: Callable[[V], str],
+    images: int | None = None,
+) -> StageResult[V]:
+    """The stage's recorded value, or what `body` makes of it now.
+
+    A second process with the same key waits, saying so, and then reuses. `describe` gives the one
+    sentence a run is remembered by; `images` is the budget shown while it runs.
+    """
+    key = stage_key(stage, parts)
+    found = _reuse(context, stage, key, kind)
+    if found is not None:
+        return found
+    lock = context.home.locks / f"stage-{key}.lock"
+    with holding(lock, f"stage {stage}", wait=-1, on_wait=lambda t: context.say(f"{stage}: {t}")):
+        found = _reuse(context, stage, key, kind)
+        if found is not None:
+            return found
+        work = _begin(context, stage, key, images)
+        before = time.monotonic()
+        with _closing(work):
+            value = body(work)
+            seconds = time.monotonic() - before
+            _write(context, work, parts, value, seconds)
+            work.journal.metrics(0, {"stage_seconds": seconds})
+            work.journal.close("FINISHED", "done", describe(value))
+    return StageResult(stage, key, value, False, seconds, work.identity.id, context.pipeline_id)
+
+
+def _begin(context: Context, stage: str, key: str, images: int | None) -> Work:
+    run = f"{context.pipeline_id}.{stage}-{key[:8]}"
+    tags = {"ganlib.config": fingerprint(context.config)}
+    if context.flow_run_id:
+        tags["ganlib.flow_run_id"] = context.flow_run_id
+    identity = RunIdentity(
+        id=run,
+        key=f"{context.pipeline_id}/{key}",
+        parent_id=context.pipeline_id,
+        experiment=context.experiment,
+        name=stage,
+        stage=stage,
+        tags=tags,
+        images=images,
+    )
+    folder = context.home.runs / f"{stage}-{key}"
+    if context.fresh:
+        folder = folder.with_name(f"{folder.name}.{context.pipeline_id}")
+    folder.mkdir(parents=True, exist_ok=True)
+    journal = Journal(pipelines.journal_path(context.home, run), identity)
+    return Work(context, stage, key, folder, identity, journal)
+
+
+@contextmanager
+def _closing(work: Work) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        work.journal.close(*pipelines.ending(error))
+        raise
+
+
+def _reuse(context: Context, stage: str, key: str, kind: type[V]) -> StageResult[V] | None:
+    try:
+        record = read(context.home, key)
+    except Damaged as error:
+        context.say(f"{stage}: {error.message}; doing it again")
+        return None
+    if record is None or (context.fresh and record.pipeline_id != context.pipeline_id):
+        return None
+    value = kind.model_validate(record.result)
+    gone = [path for path in value.paths() if not Path(path).exists()]
+    if gone:
+        context.say(f"{stage}: {gone[0]} is not there any more; doing it again")
+        return None
+    if record.pipeline_id != context.pipeline_id:
+        pipelines.reused(context.home, context.pipeline_id, stage, record.run)
+    context.say(f"{stage}: reused, made by {record.run} {_ago(record.finished)}")
+    return StageResult(stage, key, value, True, record.seconds, record.run, context.pipeline_id)
+
+
+def _ago(moment: float) -> str:
+    seconds = max(0.0, time.time() - moment)
+    for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return f"{seconds:.0f} seconds ago"
+
+
+def _write(
+    context: Context, work: Work, parts: Mapping[str, Any], value: Value, seconds: float
+) -> None:
+    path = _path(context.home, work.key)
+    if path.exists():  # a fresh run's record takes its place; the one before is kept beside it
+        path.replace(path.with_name(f"record-{int(path.stat().st_mtime_ns)}.json"))
+    record = Record(
+        stage=work.stage,
+        key=work.key,
+        version=VERSIONS[work.stage],
+        parts={name: fingerprint(part) for name, part in parts.items()},
+        values=plain(parts),
+        result=value.model_dump(mode="json"),
+        seconds=seconds,
+        finished=time.time(),
+        pipeline_id=context.pipeline_id,
+        run=work.identity.id,
+    )
+    write_json(path, record.model_dump(mode="json"))
+
+
+def _path(home: Home, key: str) -> Path:
+    return home.stages / key / "record.json"
+
+
+def read(home: Home, key: str) -> Record | None:
+    """The record of `key`; raises Damaged naming the file if it is none."""
+    path = _path(home, key)
+    try:
+        return Record.model_validate(read_json(path))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise Damaged(f"{path} is damaged: {error}", where=str(path), hint="delete it") from None
+
+
+def newest(home: Home, stage: str) -> Record | None:
+    """The last finished record of a stage, whatever its key."""
+    found = []
+    for path in home.stages.glob("*/record.json"):
+        try:
+            record = read(home, path.parent.name)
+        except Damaged:
+            continue
+        if record is not None and record.stage == stage:
+            found.append(record)
+    return max(found, key=lambda record: record.finished, default=None)

@@ -1,0 +1,329 @@
+"""What travels between stages: small frozen values of paths, names, numbers and fingerprints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+from pydantic import Field
+
+from ganlib.config import Config
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Value(Config):
+    """What a stage returns and a record remembers."""
+
+    def paths(self) -> tuple[str, ...]:
+        """Files and folders without which the value is worth nothing."""
+        return ()
+
+
+V = TypeVar("V", bound=Value, covariant=True)
+Verdict = Literal["promoted", "refused", "cannot_tell"]
+
+
+class DatasetRef(Value):
+    """A prepared dataset; `counts` is images per split, `skipped` how many files were left out."""
+
+    folder: str
+    fingerprint: str
+    size: int
+    channels: int
+    classes: tuple[str, ...]
+    counts: dict[str, int]
+    skipped: int = 0
+    skipped_table: str | None = Field(default=None, description="CSV: what was skipped and why")
+
+    def paths(self) -> tuple[str, ...]:
+        return (str(Path(self.folder) / f"manifest-{self.fingerprint}.json"),)
+
+
+class ModelRef(Value):
+    """An exported model folder. `fingerprint` is the digest of its network and weights.
+
+    `run` is the journal that trained it, `images` its clock at the end, `reason` why it ended.
+    """
+
+    kind: Literal["classifier", "generator"]
+    folder: str
+    fingerprint: str
+    run: str
+    images: int
+    reason: str
+    metrics: dict[str, float]
+
+    def paths(self) -> tuple[str, ...]:
+        return (self.folder,)
+
+
+class Classifiers(Value):
+    """The judge gates, the selector selects: same configuration, seeds one apart."""
+
+    judge: ModelRef
+    selector: ModelRef
+
+    def paths(self) -> tuple[str, ...]:
+        return (*self.judge.paths(), *self.selector.paths())
+
+
+class Best(Value):
+    """The winner of a sweep: what it changes in the configuration, and the table of all trials."""
+
+    overlay: dict[str, Any]
+    trial: int
+    trials: int
+    readings: dict[str, float]
+    table: str | None = Field(default=None, description="CSV: one row per trial")
+    target: Literal["gan", "classifier"] = "gan"
+
+
+class Candidate(Value):
+    """A trained generator and the settings it was trained with."""
+
+    model: ModelRef
+    overlay: dict[str, Any]
+    config: dict[str, Any]
+
+    def paths(self) -> tuple[str, ...]:
+        return self.model.paths()
+
+
+class Metric(Config):
+    """A metric with its spread over sample sets and its floor, real images against real ones."""
+
+    metric: str
+    value: float
+    spread: float
+    floor: float | None = None
+
+
+class Evaluated(Value):
+    """One generator on the held-out split, seen by one judge."""
+
+    model: str = Field(description="fingerprint of the generator")
+    judge: str = Field(description="fingerprint of the judge")
+    extractor: str
+    samples: int
+    metrics: tuple[Metric, ...]
+    table: str = Field(description="CSV: metric, value, spread, floor, samples, extractor")
+    pictures: dict[str, str] = Field(default_factory=dict, description="name -> PNG")
+    run: str
+
+    def paths(self) -> tuple[str, ...]:
+        return (self.table, *self.pictures.values())
+
+    def values(self) -> dict[str, float]:
+        """Metric -> value."""
+        return {m.metric: m.value for m in self.metrics}
+
+
+class JudgeScores(Config):
+    """The judge itself on the held-out split."""
+
+    accuracy: float
+    per_class: dict[str, float]
+    samples: int
+    table: str = Field(description="CSV: the confusion matrix")
+
+
+class EvaluationResult(Value):
+    """The evidence a promotion needs."""
+
+    candidate: Evaluated
+    judge: JudgeScores
+    folder: str
+
+    def paths(self) -> tuple[str, ...]:
+        return (*self.candidate.paths(), self.judge.table)
+
+
+class RegisteredModel(Config):
+    """A version in the registry and what was decided about it."""
+
+    name: str
+    version: str
+    uri: str
+    aliases: tuple[str, ...]
+    verdict: Verdict
+    reasons: tuple[str, ...] = ()
+
+
+class Decision(Value):
+    """What became of the generator and its judge; `verdict` is the generator's."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    generator: RegisteredModel
+    judge: RegisteredModel
+    champion: str | None = Field(default=None, description="URI of the champion afterwards")
+    already: bool = Field(default=False, description="the registry held this decision already")
+
+    @property
+    def promoted(self) -> bool:
+        return self.verdict == "promoted"
+
+
+class RolledBack(Config):
+    """The champion before and after a rollback."""
+
+    name: str
+    champion: str
+    before: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class StageResult(Generic[V]):
+    """A stage's value and how it was come by. `run` is its journal's name, the run `logs` takes.
+
+    `seconds` is what the work took when it was done, also when it is reused now.
+    """
+
+    stage: str
+    key: str
+    value: V
+    reused: bool
+    seconds: float
+    run: str
+    pipeline: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "stage": self.stage,
+            "key": self.key,
+            "reused": self.reused,
+            "seconds": round(self.seconds, 3),
+            "run": self.run,
+            "pipeline": self.pipeline,
+            "value": self.value.model_dump(mode="json"),
+        }
+
+
+class Samples(Config):
+    """Generated images on disk; row i of the npz is `seeds[i]`, `labels[i]`."""
+
+    model: str
+    grid: str
+    npz: str
+    folder: str
+    count: int
+    classes: tuple[str, ...]
+    seed: int = Field(description="of the first image; the next images count on from it")
+
+
+class Predictions(Config):
+    """A classifier's answers about a folder, in a table on disk."""
+
+    model: str
+    table: str
+    images: int
+    unreadable: int
+    classes: tuple[str, ...]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Columns file, class, probability, class_2, probability_2, ..., error."""
+        import pandas as pd
+
+        path = Path(self.table)
+        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+
+
+RunState = Literal["running", "finished", "failed", "killed", "interrupted"]
+
+
+class RunStatus(Config):
+    """A run as it truly is.
+
+    `interrupted`: its process is gone and its pipeline is not finished, so the same command
+    continues it.
+    """
+
+    id: str
+    parent: str | None
+    name: str
+    stage: str
+    state: RunState
+    images: int = 0
+    budget: int | None = None
+    started: float
+    updated: float
+    attempt: int = 1
+    verdict: str = ""
+    description: str = ""
+    pid: int | None = None
+    url: str | None = None
+
+
+class ModelStatus(Config):
+    """A registered version."""
+
+    name: str
+    version: str
+    aliases: tuple[str, ...]
+    verdict: str = ""
+
+
+class Status(Config):
+    """All runs of a home, newest pipeline first, and its registered models."""
+
+    home: str
+    runs: tuple[RunStatus, ...]
+    models: tuple[ModelStatus, ...]
+    note: str = Field(default="", description="why models are missing, if the registry is away")
+
+
+class Change(Config):
+    """One setting or input that differs; none stands for not there."""
+
+    part: str
+    path: str
+    before: Any = None
+    now: Any = None
+
+
+class Why(Config):
+    """Why a stage would be reused or done again."""
+
+    stage: str
+    key: str | None
+    reused: bool
+    reason: str
+    changes: tuple[Change, ...] = ()
+    compared_with: str | None = Field(default=None, description="key of the newest record")
+
+
+class Cancelled(Config):
+    """What became of the run that was asked to stop."""
+
+    run: str
+    state: RunState
+    how: Literal["asked", "killed", "was not running"]
+
+
+class Check(Config):
+    """One thing the doctor looked at; `fix` is the one setting or command that mends it."""
+
+    name: str
+    ok: bool
+    found: str
+    fix: str = ""
+
+
+class StageForecast(Config):
+    stage: str
+    seconds: float
+    basis: str
+
+
+class Forecast(Config):
+    """An estimate, before the first long stage: seconds per stage and megabytes at the peak."""
+
+    stages: tuple[StageForecast, ...]
+    seconds: float
+    megabytes: int
+    basis: str
