@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import importlib
+from collections.abc import Callable
+from typing import Any, Literal, cast
 
 from pydantic import Field
 
 from ganlib.config.base import Config
+from ganlib.errors import ConfigError
 
 
 class Custom(Config):
@@ -17,3 +20,19 @@ class Custom(Config):
         pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="package.module:function"
     )
     options: dict[str, Any] = Field(default_factory=dict, description="passed as keywords")
+
+
+def resolve(build: str) -> Callable[..., Any]:
+    """The function named `package.module:function`; raises ConfigError if it is not there."""
+    name, _, attribute = build.partition(":")
+    try:
+        found = getattr(importlib.import_module(name), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"{build} cannot be imported: {error}",
+            where="build",
+            hint="write package.module:function, and put the package on PYTHONPATH",
+        ) from error
+    if not callable(found):
+        raise ConfigError(f"{build} is not a function", where="build")
+    return cast(Callable[..., Any], found)

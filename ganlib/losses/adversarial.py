@@ -1,0 +1,79 @@
+"""Adversarial objectives as pairs of functions, per sample, each to be minimised.
+
+N samples. A logit above zero says real.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import assert_never
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ganlib.config import AdversarialLoss, Custom, Hinge, NonSaturating
+from ganlib.config.custom import resolve
+from ganlib.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Adversarial:
+    """`discriminator(real_logit_N, fake_logit_N) -> loss_N` and
+    `generator(fake_logit_N, real_logit_N) -> loss_N`.
+
+    Unless `relativistic`, the generator's loss does not read the real logits and may be given
+    None, which saves the discriminator's pass over real images.
+    """
+
+    discriminator: Callable[[Tensor, Tensor], Tensor]
+    generator: Callable[[Tensor, Tensor | None], Tensor]
+    relativistic: bool = False
+
+
+def build(config: AdversarialLoss) -> Adversarial:
+    """Raises ConfigError naming build if a user's own cannot be had; it gives an Adversarial."""
+    match config:
+        case Hinge():
+            return Adversarial(hinge_discriminator, hinge_generator)
+        case NonSaturating():
+            return Adversarial(non_saturating_discriminator, non_saturating_generator)
+        case Custom():
+            return _custom(config)
+        case _:
+            assert_never(config)
+
+
+def hinge_discriminator(real_logit_N: Tensor, fake_logit_N: Tensor) -> Tensor:
+    """max(0, 1 - D(x)) + max(0, 1 + D(G(z))): Lim and Ye 2017, eq. 9."""
+    return F.relu(1 - real_logit_N) + F.relu(1 + fake_logit_N)
+
+
+def hinge_generator(fake_logit_N: Tensor, real_logit_N: Tensor | None) -> Tensor:
+    """-D(G(z)): Lim and Ye 2017, eq. 10."""
+    return -fake_logit_N
+
+
+def non_saturating_discriminator(real_logit_N: Tensor, fake_logit_N: Tensor) -> Tensor:
+    """-log s(D(x)) - log(1 - s(D(G(z)))), s the logistic: Goodfellow et al. 2014, eq. 1."""
+    return F.softplus(-real_logit_N) + F.softplus(fake_logit_N)
+
+
+def non_saturating_generator(fake_logit_N: Tensor, real_logit_N: Tensor | None) -> Tensor:
+    """-log s(D(G(z))): Goodfellow et al. 2014, section 3."""
+    return F.softplus(-fake_logit_N)
+
+
+def _custom(config: Custom) -> Adversarial:
+    try:
+        made = resolve(config.build)(**config.options)
+    except TypeError as error:
+        raise ConfigError(
+            f"{config.build} cannot be called: {error}", where="build", hint="check its options"
+        ) from error
+    if not isinstance(made, Adversarial):
+        raise ConfigError(
+            f"{config.build} gives {type(made).__name__}, not a ganlib.losses.Adversarial",
+            where="build",
+        )
+    return made

@@ -1,0 +1,110 @@
+"""From a network's configuration and the shape of the data to its module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, assert_never
+
+from torch import nn
+
+from ganlib.config import (
+    ClassifierNetwork,
+    Custom,
+    DcganDiscriminator,
+    DcganGenerator,
+    DiscriminatorNetwork,
+    GeneratorNetwork,
+    LeNet5,
+    SmallResNet,
+)
+from ganlib.errors import ConfigError
+from ganlib.models import cnn, gan
+from ganlib.models.custom import build_custom, require
+from ganlib.models.layers import Replicas
+
+
+def build_classifier(
+    network: ClassifierNetwork,
+    *,
+    size: int,
+    channels: int,
+    classes: int,
+    replicas: Replicas | None = None,
+) -> nn.Module:
+    """image_NCHW -> logits_NK, which are `head(features(image_NCHW))`; has `feature_size`.
+
+    Raises ConfigError naming data.size if the network cannot be that small, or naming build.
+    """
+    data = {"size": size, "channels": channels, "classes": classes}
+    match network:
+        case LeNet5():
+            return _fit(cnn.LeNet5, "12 or more; a resnet takes smaller ones", **data)
+        case SmallResNet(width=width, blocks=blocks):
+            return cnn.SmallResNet(**data, width=width, blocks=blocks, replicas=replicas)
+        case Custom(build=build, options=options):
+            module = build_custom(build, options, **data)
+            require(module, build, "classifier", ("features", "head", "feature_size"))
+            return module
+        case _:
+            assert_never(network)
+
+
+def build_generator(
+    network: GeneratorNetwork,
+    *,
+    size: int,
+    channels: int,
+    classes: int,
+    replicas: Replicas | None = None,
+) -> nn.Module:
+    """(z_NZ, label_N) -> image_NCHW in [-1, 1]; has `latent_size`.
+
+    Raises ConfigError naming data.size if the network cannot make that size, or naming build.
+    """
+    data = {"size": size, "channels": channels, "classes": classes}
+    match network:
+        case DcganGenerator(width=width, latent_size=latent, embedding_size=embedding):
+            return _fit(
+                gan.Generator,
+                _SIZES,
+                **data,
+                width=width,
+                latent_size=latent,
+                embedding_size=embedding,
+                replicas=replicas,
+            )
+        case Custom(build=build, options=options):
+            module = build_custom(build, options, **data)
+            require(module, build, "generator", ("latent_size",))
+            return module
+        case _:
+            assert_never(network)
+
+
+def build_discriminator(
+    network: DiscriminatorNetwork, *, size: int, channels: int, classes: int
+) -> nn.Module:
+    """(image_NCHW, label_N) -> logit_N, above zero for real.
+
+    Raises ConfigError naming data.size if the network cannot take that size, or naming build.
+    """
+    data = {"size": size, "channels": channels, "classes": classes}
+    match network:
+        case DcganDiscriminator(width=width, spectral_norm=spectral):
+            return _fit(gan.Discriminator, _SIZES, **data, width=width, spectral_norm=spectral)
+        case Custom(build=build, options=options):
+            return build_custom(build, options, **data)
+        case _:
+            assert_never(network)
+
+
+_SIZES = "4, 5, 6 or 7 times a power of two: 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64 ..."
+
+
+def _fit(network: Callable[..., nn.Module], sizes: str, /, **arguments: Any) -> nn.Module:
+    try:
+        return network(**arguments)
+    except ValueError as error:
+        raise ConfigError(
+            str(error), where="data.size", hint=f"set data.size to {sizes}"
+        ) from error

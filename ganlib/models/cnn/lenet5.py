@@ -1,0 +1,38 @@
+"""LeNet-5 for small images. N samples, C channels, H W pixels, K classes, F features."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class LeNet5(nn.Module):
+    """LeCun et al. 1998, with ReLU for tanh and max for average pooling.
+
+    At 28 pixels the layer sizes are the paper's (its images were padded to 32). Needs at least 12
+    pixels; raises ValueError below.
+    """
+
+    def __init__(self, *, size: int, channels: int, classes: int) -> None:
+        super().__init__()
+        if size < 12:
+            raise ValueError(f"LeNet-5 needs images of at least 12 pixels, not {size}")
+        self.arguments = {"size": size, "channels": channels, "classes": classes}
+        self.feature_size = 84
+        side = (size // 2 - 4) // 2
+        self.conv1 = nn.Conv2d(channels, 6, 5, padding=2)
+        self.conv2 = nn.Conv2d(6, 16, 5)
+        self.hidden1 = nn.Linear(16 * side * side, 120)
+        self.hidden2 = nn.Linear(120, self.feature_size)
+        self.head = nn.Linear(self.feature_size, classes)
+
+    def features(self, image_NCHW: Tensor) -> Tensor:
+        """-> feature_NF, the 84 rectified units below the output."""
+        x_NCHW = F.max_pool2d(F.relu(self.conv1(image_NCHW)), 2)
+        x_NCHW = F.max_pool2d(F.relu(self.conv2(x_NCHW)), 2)
+        return F.relu(self.hidden2(F.relu(self.hidden1(x_NCHW.flatten(1)))))
+
+    def forward(self, image_NCHW: Tensor) -> Tensor:
+        """-> logits_NK."""
+        logits_NK: Tensor = self.head(self.features(image_NCHW))
+        return logits_NK
