@@ -87,7 +87,8 @@ class BatchNorm(nn.Module):
         scale_C = self.weight * torch.rsqrt(var_C + self.epsilon)
         shift_C = self.bias - mean_C * scale_C
         shape = [1, -1] + [1] * (x_NCHW.ndim - 2)
-        return (wide_NCHW * scale_C.view(shape) + shift_C.view(shape)).to(x_NCHW.dtype)
+        out_NCHW: Tensor = wide_NCHW * scale_C.view(shape) + shift_C.view(shape)
+        return out_NCHW.to(x_NCHW.dtype)
 
 
 class SpectralNorm(nn.Module):

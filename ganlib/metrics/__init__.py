@@ -1,0 +1,23 @@
+"""Sums that add across ranks and a pure finish: how like the real the generated samples are.
+
+Nothing here samples, extracts features or knows a rank.
+"""
+
+from ganlib.metrics.accuracy import Confusion
+from ganlib.metrics.frechet import Moments, distance, scaled_distance
+from ganlib.metrics.modes import agreement, class_shares, entropy, present
+from ganlib.metrics.prdc import Prdc, prdc, squared_radii
+
+__all__ = [
+    "Confusion",
+    "Moments",
+    "Prdc",
+    "agreement",
+    "class_shares",
+    "distance",
+    "entropy",
+    "prdc",
+    "present",
+    "scaled_distance",
+    "squared_radii",
+]
