@@ -105,7 +105,10 @@ def run_stage(
 
 def _begin(context: Context, stage: str, key: str, images: int | None) -> Work:
     run = f"{context.pipeline_id}.{stage}-{key[:8]}"
-    tags = {"ganlib.config": fingerprint(context.config)}
+    folder = context.home.runs / f"{stage}-{key}"
+    if context.fresh:
+        folder = folder.with_name(f"{folder.name}.{context.pipeline_id}")
+    tags = {"ganlib.config": fingerprint(context.config), "ganlib.folder": str(folder)}
     if context.flow_run_id:
         tags["ganlib.flow_run_id"] = context.flow_run_id
     identity = RunIdentity(
@@ -118,9 +121,6 @@ def _begin(context: Context, stage: str, key: str, images: int | None) -> Work:
         tags=tags,
         images=images,
     )
-    folder = context.home.runs / f"{stage}-{key}"
-    if context.fresh:
-        folder = folder.with_name(f"{folder.name}.{context.pipeline_id}")
     folder.mkdir(parents=True, exist_ok=True)
     journal = Journal(pipelines.journal_path(context.home, run), identity)
     return Work(context, stage, key, folder, identity, journal)
