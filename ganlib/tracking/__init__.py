@@ -1,0 +1,15 @@
+"""MLflow, and nobody else knows it: the writer that drains journals, the registry, promotion."""
+
+from ganlib.tracking.connection import tracking_uri
+from ganlib.tracking.reaper import reap
+from ganlib.tracking.runs import RunRef, run_of
+from ganlib.tracking.writer import Writer, writing
+
+__all__ = [
+    "RunRef",
+    "Writer",
+    "reap",
+    "run_of",
+    "tracking_uri",
+    "writing",
+]
