@@ -1,0 +1,50 @@
+"""What all flows and tasks share: no caching, no stored results, and who is tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar, cast
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from ganlib.errors import Busy, Damaged, StorageError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+RETRIES = 3
+DELAYS_S = [2, 10, 60]
+
+
+def stage_task(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A task that makes one call; ganlib's records and not Prefect's cache remember it."""
+    decorate = task(
+        name=name,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+        retries=RETRIES,
+        retry_delay_seconds=DELAYS_S,
+        retry_condition_fn=_worth_another_try,
+        log_prints=False,
+    )
+    return cast(Callable[[Callable[P, R]], Callable[P, R]], decorate)
+
+
+def stage_flow(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A flow whose runs are named for the configuration they run."""
+    decorate = flow(
+        name=name, flow_run_name="{config.name}", persist_result=False, validate_parameters=True
+    )
+    return cast(Callable[[Callable[P, R]], Callable[P, R]], decorate)
+
+
+def transient(error: object) -> bool:
+    """Storage that failed may work in a minute; a wrong input or a diverged loss will not."""
+    return isinstance(error, (StorageError, ConnectionError)) and not isinstance(
+        error, (Damaged, Busy)
+    )
+
+
+def _worth_another_try(task: Any, task_run: Any, state: Any) -> bool:
+    return transient(state.result(raise_on_failure=False))

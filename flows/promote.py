@@ -1,0 +1,19 @@
+"""The gate: registration, the comparison with the champion, and the aliases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect.runtime import flow_run
+
+from flows import chain
+from flows.pipeline import not_promoted
+from flows.policy import stage_flow
+from ganlib.config import PipelineConfig
+
+
+@stage_flow("promote")
+def promote(config: PipelineConfig, home: str = "", fresh: bool = False) -> Any:
+    """Ask the gate, and before it do whatever is missing. Ends like `pipeline`."""
+    result = chain.run(config, home, fresh, "promote", command="promote", flow_run_id=flow_run.id)
+    return result if result.promoted else not_promoted(result)

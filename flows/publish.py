@@ -1,0 +1,148 @@
+"""What Prefect's pages show of a run: artifacts with results and links, events for bad news."""
+
+from __future__ import annotations
+
+import base64
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.events import emit_event
+
+from ganlib.config import PipelineConfig
+from ganlib.errors import Diverged
+
+if TYPE_CHECKING:
+    from flows.chain import PipelineResult
+
+logger = logging.getLogger("ganlib.flows")
+LARGEST_PICTURE = 400_000
+
+
+def result(config: PipelineConfig, done: PipelineResult) -> None:
+    """The artifacts of a finished run, and an event when its model was not promoted.
+
+    What cannot be shown is logged: the work is done and recorded all the same.
+    """
+    try:
+        _artifacts(config, done)
+    except Exception as error:
+        logger.warning("no artifacts: %r", error)
+    if done.decision and not done.decision.promoted:
+        _event(
+            "ganlib.refused",
+            config,
+            done.pipeline,
+            {"verdict": done.decision.verdict, "reasons": list(done.decision.reasons)},
+        )
+
+
+def _artifacts(config: PipelineConfig, done: PipelineResult) -> None:
+    key = _key(config.name)
+    create_table_artifact(
+        key=f"{key}-stages",
+        table=[
+            {
+                "stage": s.stage,
+                "": "reused" if s.reused else "done",
+                "seconds": round(s.took, 1),
+                "run": s.run,
+            }
+            for s in done.stages
+        ],
+        description=f"What {config.name} came through, and what each stage took this time.",
+    )
+    if done.evaluation:
+        create_table_artifact(
+            key=f"{key}-metrics",
+            table=[m.model_dump(mode="json") for m in done.evaluation.candidate.metrics],
+            description=f"{done.evaluation.candidate.samples} generated against as many held-out "
+            f"images, seen by {done.evaluation.candidate.extractor}.",
+        )
+    create_markdown_artifact(
+        key=f"{key}-result", markdown=_report(config, done), description=_headline(done)
+    )
+
+
+def diverged(config: PipelineConfig, pipeline: str, error: Diverged) -> None:
+    """An event that an automation can act on."""
+    detail = {"clock": error.clock, "scalar": error.name, "message": error.message}
+    _event("ganlib.diverged", config, pipeline, detail)
+
+
+def _event(name: str, config: PipelineConfig, pipeline: str, payload: dict[str, Any]) -> None:
+    emit_event(
+        event=name,
+        resource={
+            "prefect.resource.id": f"ganlib.pipeline.{pipeline}",
+            "prefect.resource.name": config.name,
+        },
+        payload=payload,
+    )
+    logger.warning("%s %s: %s", config.name, name, payload)
+
+
+def _key(name: str) -> str:
+    """Artifact keys are lower-case letters, digits and dashes."""
+    return "ganlib-" + "".join(c if c.isalnum() else "-" for c in name.lower()).strip("-")
+
+
+def _headline(done: PipelineResult) -> str:
+    if done.decision is None:
+        return f"{done.name}: done up to {done.stages[-1].stage}"
+    return f"{done.name}: {done.decision.verdict.replace('_', ' ')}"
+
+
+def _report(config: PipelineConfig, done: PipelineResult) -> str:
+    lines = [f"# {_headline(done)}", "", f"{config.purpose}", ""]
+    if done.decision:
+        lines += [f"- {reason}" for reason in done.decision.reasons]
+        for model in (done.decision.generator, done.decision.judge):
+            held = ", ".join(model.aliases) or "no alias"
+            lines.append(f"- `{model.uri}` holds {held}")
+    lines += ["", *links(done), ""]
+    if done.evaluation:
+        lines += _pictures(done.evaluation.candidate.pictures)
+    return "\n".join(lines)
+
+
+def links(done: PipelineResult) -> list[str]:
+    """Where the same is found elsewhere: the MLflow run, the home, the tables."""
+    lines = [f"- pipeline run `{done.pipeline}` in `{done.home}`"]
+    url = mlflow_url(done.home, done.pipeline)
+    lines.append(
+        f"- [MLflow run]({url})" if url else "- MLflow: `ganlib ui` shows the run and its pictures"
+    )
+    if done.evaluation:
+        lines.append(f"- metrics: `{done.evaluation.candidate.table}`")
+    if done.best and done.best.table:
+        lines.append(f"- trials of the sweep: `{done.best.table}`")
+    return lines
+
+
+def mlflow_url(home: str, run: str) -> str | None:
+    """The page of a run on an MLflow server; none where MLflow is a file that `ganlib ui` shows."""
+    from ganlib.storage import read_json
+
+    try:
+        url = str(read_json(Path(home) / "spool" / f"{run}.run.json")["url"])
+    except Exception:
+        return None
+    return url if url.startswith("http") else None
+
+
+def _pictures(pictures: dict[str, str]) -> list[str]:
+    """In the page itself: Prefect's server cannot read our files."""
+    lines: list[str] = []
+    for name, path in pictures.items():
+        try:
+            data = Path(path).read_bytes()
+        except OSError:
+            continue
+        if len(data) > LARGEST_PICTURE:
+            lines += [f"- {name}: `{path}`"]
+            continue
+        text = base64.b64encode(data).decode()
+        lines += ["", f"### {name}", "", f"![{name}](data:image/png;base64,{text})"]
+    return lines

@@ -1,0 +1,77 @@
+"""One task per stage: one call into `ganlib.api` each, and no logic."""
+
+from __future__ import annotations
+
+from flows.policy import stage_task
+from ganlib import api
+from ganlib.config import Config, PipelineConfig
+from ganlib.stages.values import (
+    Best,
+    Candidate,
+    Classifiers,
+    DatasetRef,
+    Decision,
+    EvaluationResult,
+    StageResult,
+)
+
+
+class Place(Config):
+    """Where a task works and for which run: the keyword arguments all of `ganlib.api` shares."""
+
+    home: str
+    fresh: bool
+    pipeline: str
+    flow_run_id: str | None
+
+
+@stage_task("prepare")
+def prepare(place: Place, config: PipelineConfig) -> StageResult[DatasetRef]:
+    return api.prepare(config, **dict(place))
+
+
+@stage_task("classifiers")
+def classifiers(
+    place: Place, config: PipelineConfig, dataset: DatasetRef, best: Best | None
+) -> StageResult[Classifiers]:
+    return api.train_classifiers(config, dataset, best, **dict(place))
+
+
+@stage_task("sweep")
+def sweep(
+    place: Place, config: PipelineConfig, dataset: DatasetRef, judges: Classifiers | None
+) -> StageResult[Best]:
+    return api.sweep(config, dataset, judges, **dict(place))
+
+
+@stage_task("gan")
+def gan(
+    place: Place,
+    config: PipelineConfig,
+    dataset: DatasetRef,
+    judges: Classifiers,
+    best: Best | None,
+) -> StageResult[Candidate]:
+    return api.train_gan(config, dataset, judges, best, **dict(place))
+
+
+@stage_task("evaluate")
+def evaluate(
+    place: Place,
+    config: PipelineConfig,
+    dataset: DatasetRef,
+    judges: Classifiers,
+    candidate: Candidate,
+) -> StageResult[EvaluationResult]:
+    return api.evaluate(config, dataset, judges, candidate, **dict(place))
+
+
+@stage_task("promote")
+def promote(
+    place: Place,
+    config: PipelineConfig,
+    candidate: Candidate,
+    evaluation: EvaluationResult,
+    judges: Classifiers,
+) -> StageResult[Decision]:
+    return api.promote(config, candidate, evaluation, judges, **dict(place))

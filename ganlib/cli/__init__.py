@@ -1,0 +1,1 @@
+"""The `ganlib` command. What is imported here is imported for `ganlib --help`: next to nothing."""

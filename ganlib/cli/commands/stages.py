@@ -1,0 +1,82 @@
+"""`ganlib train`, `sweep`, `evaluate`: the chain up to a stage. What is missing is done first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ganlib.cli import pipeline
+from ganlib.cli.options import EPILOG, Options, common
+from ganlib.cli.output import Answer
+
+target_argument = click.argument("target", metavar="[RECIPE | FILE.yaml | FOLDER]", required=False)
+
+
+@click.command(epilog=EPILOG)
+@common
+@click.option(
+    "--only",
+    type=click.Choice(["classifiers", "gan"]),
+    default="gan",
+    help="Stop after the classifiers, or go on to the GAN (the default).",
+)
+@click.option("--no-sweep", is_flag=True, help="Train with the settings as they stand.")
+@target_argument
+def train(options: Options, target: str | None, only: str, no_sweep: bool) -> Answer:
+    """Train the classifiers and the GAN, with the settings that won the sweep.
+
+    \b
+    ganlib train digits --only classifiers
+    ganlib train digits --no-sweep --set gan.budget.images=20000
+    """
+    stages = pipeline.STAGES[: pipeline.STAGES.index(only) + 1]
+    if no_sweep:
+        stages = tuple(stage for stage in stages if stage != "sweep")
+    return pipeline.execute(options, target, "train", stages, _train, what=only, sweep=not no_sweep)
+
+
+@click.command(epilog=EPILOG)
+@common
+@target_argument
+def sweep(options: Options, target: str | None) -> Answer:
+    """Search settings with which the GAN (or the classifier) does best.
+
+    The space, the number of trials and their budget are settings: see `sweep` in
+    `ganlib recipes show NAME`.
+
+    \b
+    ganlib sweep digits --set sweep.trials=8
+    ganlib sweep digits --set sweep.target=classifier
+    """
+    return pipeline.execute(options, target, "sweep", pipeline.STAGES[:3], _sweep)
+
+
+@click.command(epilog=EPILOG)
+@common
+@target_argument
+def evaluate(options: Options, target: str | None) -> Answer:
+    """Judge the trained generator on held-out images, with spreads and floors.
+
+    \b
+    ganlib evaluate digits --set evaluation.repeats=10
+    """
+    return pipeline.execute(options, target, "evaluate", pipeline.STAGES[:5], _evaluate)
+
+
+def _train() -> Any:
+    from flows.train import train as flow
+
+    return flow
+
+
+def _sweep() -> Any:
+    from flows.sweep import sweep as flow
+
+    return flow
+
+
+def _evaluate() -> Any:
+    from flows.evaluate import evaluate as flow
+
+    return flow

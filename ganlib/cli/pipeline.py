@@ -1,0 +1,122 @@
+"""What `run`, `train`, `sweep` and the other stage commands share: a flow, watched to its end."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from ganlib.cli.options import DEFAULT_TARGET, Options
+from ganlib.cli.output import Answer
+
+if TYPE_CHECKING:
+    from flows.chain import PipelineResult
+    from ganlib.cli.view import View
+    from ganlib.config import PipelineConfig
+
+NOT_PROMOTED = 3
+STAGES = ("prepare", "classifiers", "sweep", "gan", "evaluate", "promote")
+Flow = Callable[..., Any]
+
+
+def execute(
+    options: Options,
+    target: str | None,
+    command: str,
+    stages: tuple[str, ...],
+    load: Callable[[], Flow],
+    **parameters: Any,
+) -> Answer:
+    """Run the flow that `load` imports on `target`'s configuration, and tell how it ended.
+
+    The configuration and the home are checked before anything is started. Prefect's server boots
+    while Python imports.
+    """
+    from ganlib.cli import summary
+    from ganlib.storage import Home
+
+    begun = time.time()
+    config = options.config(target)
+    home = Home.open(options.place)
+    times: dict[str, float] = {}
+    stream = sys.stderr if options.json else sys.stdout
+    with ExitStack() as stack:
+        from ganlib.cli.view import watching
+
+        title = f"ganlib {command} {target or DEFAULT_TARGET}"
+        view = stack.enter_context(watching(home.spool, stages, stream, title))
+        if target is None:
+            view.say(f"no recipe given, so {DEFAULT_TARGET}: ganlib recipes lists them all")
+        stack.enter_context(_heard(view))
+        with _ready(home.root, view) as flow_of:
+            flow = flow_of(load)
+            times["start-up"] = time.time() - begun
+            view.phase("")
+            result = _call(flow, config, str(home.root), options.fresh, parameters)
+            view.phase("closing")
+            closing = time.time()
+        times["closing"] = time.time() - closing
+    times["total"] = time.time() - begun
+    told = summary.result(config, result, times)
+    code = 0 if result.promoted else NOT_PROMOTED
+    return Answer(told, code, lambda console: summary.show(console, config, result, times))
+
+
+@contextmanager
+def _ready(home: Any, view: View) -> Iterator[Callable[[Callable[[], Flow]], Flow]]:
+    """Prefect's server and MLflow's writer start beside each other and the imports."""
+    from flows import server, settings
+
+    view.phase("starting Prefect and MLflow")
+    settings.apply(home)
+    started = server.start(home)
+    try:
+        from ganlib import api
+
+        with api.session(home):
+
+            def ready(load: Callable[[], Flow]) -> Flow:
+                flow = load()
+                started.wait()
+                return flow
+
+            yield ready
+    finally:
+        _flush()
+        started.stop()
+
+
+def _flush() -> None:
+    """Let Prefect's own threads send what they hold while its server is still there."""
+    if "prefect.logging.handlers" in sys.modules:
+        from flows import settings
+
+        settings.flush()
+
+
+def _call(
+    flow: Flow, config: PipelineConfig, home: str, fresh: bool, parameters: dict[str, Any]
+) -> PipelineResult:
+    result: PipelineResult = flow(config=config, home=home, fresh=fresh, **parameters)
+    return result
+
+
+@contextmanager
+def _heard(view: View) -> Iterator[None]:
+    """What the flows log for people goes to the view."""
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            with suppress(Exception):
+                view.say(record.getMessage())
+
+    handler = Handler(logging.INFO)
+    logger = logging.getLogger("ganlib.flows")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)

@@ -1,0 +1,198 @@
+"""The end of a run: what was made, what it is called, where to look, how long it took, what next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganlib.cli import tables
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from flows.chain import PipelineResult
+    from ganlib.config import PipelineConfig
+
+SHOWN = (
+    "scaled_distance",
+    "coverage",
+    "relative_coverage",
+    "recall",
+    "precision",
+    "density",
+    "label_agreement",
+    "class_entropy",
+    "classes_present",
+)
+
+
+def result(config: PipelineConfig, done: PipelineResult, times: dict[str, float]) -> dict[str, Any]:
+    """The `result` member of the document."""
+    told: dict[str, Any] = {
+        "pipeline": done.pipeline,
+        "name": done.name,
+        "home": done.home,
+        "verdict": done.verdict,
+        "stages": [stage.model_dump(mode="json") for stage in done.stages],
+        "reused": all(stage.reused for stage in done.stages),
+        "seconds": {name: round(value, 3) for name, value in times.items()},
+        "seeds": seeds(config),
+    }
+    if done.forecast:
+        told["forecast"] = done.forecast.model_dump(mode="json")
+    if done.dataset:
+        told["dataset"] = done.dataset.model_dump(mode="json")
+    if done.classifiers:
+        told["classifiers"] = done.classifiers.model_dump(mode="json")
+    if done.best:
+        told["sweep"] = done.best.model_dump(mode="json")
+    if done.candidate:
+        told["candidate"] = {
+            **done.candidate.model_dump(mode="json", exclude={"config"}),
+            "weights": done.candidate.model.fingerprint,
+        }
+    if done.evaluation:
+        told["evaluation"] = done.evaluation.model_dump(mode="json")
+        told["metrics"] = done.evaluation.candidate.values()
+        told["metrics"]["judge_accuracy"] = done.evaluation.judge.accuracy
+    if done.decision:
+        told["decision"] = done.decision.model_dump(mode="json")
+    return told
+
+
+def seeds(config: PipelineConfig) -> dict[str, int]:
+    """Every seed the outcome depends on."""
+    return {
+        "data.split_seed": config.data.split_seed,
+        "classifier.seed": config.classifier.seed,
+        "gan.seed": config.gan.seed,
+        "sweep.seed": config.sweep.seed,
+        "evaluation.seed": config.evaluation.seed,
+    }
+
+
+def show(
+    console: Console, config: PipelineConfig, done: PipelineResult, times: dict[str, float]
+) -> None:
+    """The same for a person."""
+    console.print()
+    tables.show(console, ("made", "", "where"), _made(done), title=_headline(done))
+    if done.evaluation:
+        tables.show(
+            console,
+            ("metric", "value", "spread", "real against real"),
+            _metrics(done),
+            right=("value", "spread", "real against real"),
+            title=f"{done.evaluation.candidate.samples} generated against as many held-out images, "
+            f"{done.evaluation.candidate.extractor}",
+        )
+    tables.show(
+        console,
+        ("part", "time", ""),
+        _times(done, times),
+        right=("time",),
+        title="What took how long",
+    )
+    told = ", ".join(f"{name} {value}" for name, value in seeds(config).items())
+    console.print(f"seeds: {told}", style="dim", markup=False)
+    console.print("next:", style="bold")
+    for command, what in _next(done):
+        console.print(f"  {command:<44} {what}", markup=False)
+
+
+def _headline(done: PipelineResult) -> str:
+    if done.decision is None:
+        return f"{done.name}: done up to {done.stages[-1].stage}"
+    return f"{done.name}: {done.verdict.replace('_', ' ')}"
+
+
+def _made(done: PipelineResult) -> list[tuple[str, str, str]]:
+    rows: list[tuple[str, str, str]] = []
+    if data := done.dataset:
+        counts = ", ".join(f"{count:,} {split}" for split, count in data.counts.items())
+        skipped = f"; {data.skipped} skipped" if data.skipped else ""
+        rows.append(("images", f"{counts}{skipped}", data.folder))
+        if data.skipped_table:
+            rows.append(("skipped files", "", data.skipped_table))
+    if pair := done.classifiers:
+        accuracy = pair.judge.metrics.get("accuracy")
+        told = f"accuracy {accuracy:.2%} on validation" if accuracy is not None else ""
+        rows.append(("judge", told, pair.judge.folder))
+    if best := done.best:
+        changes = ", ".join(f"{k.split('.', 1)[-1]}={_short(v)}" for k, v in best.overlay.items())
+        what = f"trial {best.trial} of {best.trials}: {changes or 'the recipe as it stands'}"
+        rows.append(("sweep", what, best.table or ""))
+    if candidate := done.candidate:
+        model = candidate.model
+        rows.append(("generator", f"{model.images:,} images, {model.reason}", model.folder))
+    if evaluation := done.evaluation:
+        rows.append(
+            ("judge's test", f"accuracy {evaluation.judge.accuracy:.2%}", evaluation.judge.table)
+        )
+        rows.append(("metrics", "", evaluation.candidate.table))
+        rows += [("picture", name, path) for name, path in evaluation.candidate.pictures.items()]
+    if decision := done.decision:
+        for model in (decision.generator, decision.judge):
+            held = ", ".join(model.aliases) or "no alias"
+            rows.append((f"{model.name} v{model.version}", f"{model.verdict}: {held}", model.uri))
+        rows += [("because", reason, "") for reason in decision.reasons]
+    return [(name, what, _near(where)) for name, what, where in rows]
+
+
+def _metrics(done: PipelineResult) -> list[tuple[str, str, str, str]]:
+    assert done.evaluation
+    known = {m.metric: m for m in done.evaluation.candidate.metrics}
+    return [
+        (
+            name.replace("_", " "),
+            f"{known[name].value:.4g}",
+            f"{known[name].spread:.2g}",
+            "" if known[name].floor is None else f"{known[name].floor:.4g}",
+        )
+        for name in SHOWN
+        if name in known
+    ]
+
+
+def _times(done: PipelineResult, times: dict[str, float]) -> list[tuple[str, str, str]]:
+    rows = [("start-up", tables.duration(times["start-up"]), "Prefect, MLflow, imports")]
+    for stage in done.stages:
+        note = f"reused; it took {tables.duration(stage.seconds)}" if stage.reused else ""
+        rows.append((stage.stage, tables.duration(stage.took), note))
+    known = times["start-up"] + sum(stage.took for stage in done.stages) + times["closing"]
+    rows.append(("closing", tables.duration(times["closing"]), "last lines to MLflow and Prefect"))
+    rest = times["total"] - known
+    if rest >= 0.5:
+        rows.append(("between", tables.duration(rest), "artifacts, records, states"))
+    rows.append(("total", tables.duration(times["total"]), ""))
+    return rows
+
+
+def _next(done: PipelineResult) -> list[tuple[str, str]]:
+    home = Path(done.home)
+    at = "" if home == Path.cwd() / ".ganlib" else f" --home {_near(done.home)}"
+    rows = [(f"ganlib ui{at}", "runs, curves, grids and models in a browser")]
+    if done.decision:
+        generator, judge = done.decision.generator, done.decision.judge
+        alias = "@champion" if "champion" in generator.aliases else f"/{generator.version}"
+        rows.append((f"ganlib sample models:/{generator.name}{alias}{at}", "new pictures"))
+        alias = "@champion" if "champion" in judge.aliases else f"/{judge.version}"
+        rows.append(
+            (f"ganlib predict models:/{judge.name}{alias} FOLDER{at}", "classes of pictures")
+        )
+    rows.append((f"ganlib status{at}", "all runs, models and aliases"))
+    return rows
+
+
+def _near(path: str) -> str:
+    """Relative to the current folder where that is shorter."""
+    if not path.startswith("/"):
+        return path
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return path
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

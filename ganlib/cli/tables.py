@@ -1,0 +1,54 @@
+"""Tables for people: aligned columns on a terminal and in a pipe alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def show(
+    console: Console,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    title: str = "",
+    right: Iterable[str] = (),
+) -> None:
+    """Cells are printed as they are, never read as markup; `right` names the numeric columns."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD if unicode(console) else box.ASCII2,
+        pad_edge=False,
+    )
+    numeric = set(right)
+    for name in columns:
+        table.add_column(name, justify="right" if name in numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+    console.print(table)
+
+
+def unicode(console: Console) -> bool:
+    """Whether marks and lines beyond ASCII can be shown."""
+    return (console.encoding or "").lower().replace("-", "").startswith("utf")
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `59 s`, `2 min 05 s`, `3 h 04 min`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
