@@ -1,0 +1,118 @@
+"""Images that are there twice: pixel for pixel, or nearly.
+
+Near means: the 64-bit difference hashes differ in at most 2 bits, and the prepared pixels by at
+most 4 grey levels on average. Hashes are compared where two of their four 16-bit quarters agree,
+which every such pair does. In a bucket of more than `CROWD` images (flat pictures share hashes)
+each is compared with its `REACH` nearest in mean brightness only, so the work stays linear.
+
+N images, P candidate pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+CROWD = 64
+REACH = 8
+MAX_BITS = 2
+MAX_LEVELS = 4.0
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Groups of rows, each in source order; a near group may hold exact copies as well."""
+
+    exact: list[NDArray[np.int64]]
+    near: list[NDArray[np.int64]]
+
+
+def exact_groups(digest_N: NDArray[Any]) -> list[NDArray[np.int64]]:
+    """Rows with the same digest, where there are two or more."""
+    if not len(digest_N):
+        return []
+    halves = np.ascontiguousarray(digest_N).view(np.uint64).reshape(-1, 2)
+    order = np.lexsort((np.arange(len(halves)), halves[:, 1], halves[:, 0]))
+    ordered = halves[order]
+    starts = np.flatnonzero(np.r_[True, (ordered[1:] != ordered[:-1]).any(axis=1)])
+    sizes = np.diff(np.r_[starts, len(order)])
+    many = np.flatnonzero(sizes > 1)
+    groups = [np.sort(order[starts[i] : starts[i] + sizes[i]]) for i in many]
+    return sorted(groups, key=lambda group: int(group[0]))
+
+
+def find(
+    digest_N: NDArray[Any],
+    hash_N: NDArray[np.uint64],
+    brightness_N: NDArray[np.float64],
+    distance: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float64]],
+) -> Duplicates:
+    """`distance(rows, rows)` is the mean absolute difference of pixels in grey levels."""
+    exact = exact_groups(digest_N)
+    alone = np.ones(len(digest_N), bool)
+    for group in exact:
+        alone[group[1:]] = False
+    rows = np.flatnonzero(alone)
+    pairs = _candidates(hash_N[rows], brightness_N[rows])
+    left, right = rows[pairs[:, 0]], rows[pairs[:, 1]]
+    close = distance(left, right) <= MAX_LEVELS
+    copies = [np.stack([np.full(len(g) - 1, g[0]), g[1:]], axis=1) for g in exact]
+    links = np.stack([left[close], right[close]], axis=1)
+    near_firsts = set(links.reshape(-1).tolist())
+    joined = [links, *(c for c in copies if int(c[0, 0]) in near_firsts)]
+    return Duplicates(exact, _components(np.concatenate(joined)) if len(links) else [])
+
+
+def _candidates(hash_N: NDArray[np.uint64], brightness_N: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Pairs (P, 2), lower row first, whose hashes and mean brightness allow them to be near."""
+    found = [np.empty((0, 2), np.int64)]
+    for one, two in combinations(range(4), 2):
+        mask = np.uint64((0xFFFF << (16 * one)) | (0xFFFF << (16 * two)))
+        found.append(_bucket_pairs(hash_N & mask, brightness_N))
+        pairs = found[-1]
+        bits = np.bitwise_count(hash_N[pairs[:, 0]] ^ hash_N[pairs[:, 1]])
+        light = np.abs(brightness_N[pairs[:, 0]] - brightness_N[pairs[:, 1]])
+        found[-1] = pairs[(bits <= MAX_BITS) & (light <= MAX_LEVELS)]
+    return np.unique(np.concatenate(found), axis=0)
+
+
+def _bucket_pairs(
+    key_N: NDArray[np.uint64], brightness_N: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Pairs within a bucket: all of a small one, neighbours in brightness of a crowded one."""
+    order = np.lexsort((brightness_N, key_N))
+    key = key_N[order]
+    starts = np.flatnonzero(np.r_[True, key[1:] != key[:-1]]) if len(key) else np.empty(0, int)
+    sizes = np.diff(np.r_[starts, len(key)])
+    size_N = np.repeat(sizes, sizes)
+    reach_N = np.where(size_N > CROWD, REACH, size_N - 1)
+    pairs = [np.empty((0, 2), np.int64)]
+    for step in range(1, int(reach_N.max(initial=0)) + 1):
+        first = np.flatnonzero(reach_N[:-step] >= step)
+        first = first[key[first] == key[first + step]]
+        pairs.append(np.stack([order[first], order[first + step]], axis=1))
+    return np.sort(np.concatenate(pairs), axis=1)
+
+
+def _components(pair_P2: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Rows joined by pairs, as sorted groups."""
+    parent: dict[int, int] = {}
+
+    def root(row: int) -> int:
+        while parent.setdefault(row, row) != row:
+            parent[row] = parent[parent[row]]
+            row = parent[row]
+        return row
+
+    for left, right in pair_P2.tolist():
+        a, b = root(left), root(right)
+        parent[max(a, b)] = min(a, b)
+    groups: dict[int, list[int]] = {}
+    for row in sorted(parent):
+        groups.setdefault(root(row), []).append(row)
+    return [np.array(groups[first], np.int64) for first in sorted(groups)]

@@ -1,0 +1,86 @@
+"""What is known of each prepared image without looking at it again: digest, hash, moments.
+
+Everything is exact in integers, so it depends on neither the machine nor the number of threads.
+
+N images, H W pixels, C channels, M = 2 C moments.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Rows of images with what is known of them; `reasons` is None where the image is good."""
+
+    image_NHWC: NDArray[np.uint8]
+    digest_N: NDArray[Any]
+    hash_N: NDArray[np.uint64]
+    moment_NM: NDArray[np.uint64]
+    reasons: list[str | None]
+
+
+def measure(image_NHWC: NDArray[np.uint8], reasons: list[str | None] | None = None) -> Measured:
+    """Measure a block of prepared images."""
+    return Measured(
+        image_NHWC=image_NHWC,
+        digest_N=digests(image_NHWC),
+        hash_N=difference_hash(image_NHWC),
+        moment_NM=moments(image_NHWC),
+        reasons=reasons if reasons is not None else [None] * len(image_NHWC),
+    )
+
+
+def digests(image_NHWC: NDArray[np.uint8]) -> NDArray[Any]:
+    """BLAKE2b of the pixels, 16 bytes each, as numpy's `V16`."""
+    flat = np.ascontiguousarray(image_NHWC).reshape(len(image_NHWC), -1)
+    joined = b"".join(hashlib.blake2b(row, digest_size=DIGEST_BYTES).digest() for row in flat)
+    return np.frombuffer(joined, dtype=f"V{DIGEST_BYTES}")
+
+
+def moments(image_NHWC: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Per channel the sum and the sum of squares: C sums, then C squares."""
+    count, _, _, channels = image_NHWC.shape
+    out_NM = np.empty((count, 2 * channels), dtype=np.uint64)
+    for channel in range(channels):
+        plane_NP = image_NHWC[..., channel].reshape(count, -1).astype(np.float64)
+        out_NM[:, channel] = plane_NP.sum(axis=1)
+        out_NM[:, channels + channel] = np.einsum("np,np->n", plane_NP, plane_NP)
+    return out_NM
+
+
+def difference_hash(image_NHWC: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """dHash: is each cell of an 8x9 area-averaged thumbnail brighter than its left neighbour?
+
+    64 bits that survive recompression, resizing and a change of brightness.
+    """
+    count, height, width, channels = image_NHWC.shape
+    # Sums stay below 2^24 (float32) or 2^53 (float64): the products are exact integers.
+    exact = np.float32 if 255 * channels * height * width < 2**24 else np.float64
+    grey_NHW = image_NHWC.sum(axis=3, dtype=np.uint16) if channels > 1 else image_NHWC[..., 0]
+    rows_8H = _overlap(height, 8).astype(exact)
+    columns_W9 = _overlap(width, 9).T.astype(exact)
+    half_NH9 = (grey_NHW.astype(exact).reshape(count * height, width) @ columns_W9).reshape(
+        count, height, 9
+    )
+    cell_N89 = np.matmul(rows_8H, half_NH9)
+    bit_N64 = (cell_N89[:, :, 1:] > cell_N89[:, :, :-1]).reshape(count, 64)
+    return np.packbits(bit_N64, axis=1).view(">u8").reshape(count).astype(np.uint64)
+
+
+@lru_cache(maxsize=16)
+def _overlap(pixels: int, cells: int) -> NDArray[np.int64]:
+    """How much of each pixel lies in each cell, in 1/cells of a pixel; shape (cells, pixels)."""
+    pixel = np.arange(pixels)[None, :] * cells
+    cell = np.arange(cells)[:, None] * pixels
+    low, high = np.maximum(pixel, cell), np.minimum(pixel + cells, cell + pixels)
+    return np.maximum(high - low, 0)
