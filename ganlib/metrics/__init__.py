@@ -6,7 +6,8 @@ Nothing here samples, extracts features or knows a rank.
 from ganlib.metrics.accuracy import Confusion
 from ganlib.metrics.frechet import Moments, distance, scaled_distance
 from ganlib.metrics.modes import agreement, class_shares, entropy, present
-from ganlib.metrics.prdc import Prdc, prdc, squared_radii
+from ganlib.metrics.neighbours import nearest, squared_radii
+from ganlib.metrics.prdc import Prdc, prdc
 
 __all__ = [
     "Confusion",
@@ -16,6 +17,7 @@ __all__ = [
     "class_shares",
     "distance",
     "entropy",
+    "nearest",
     "prdc",
     "present",
     "scaled_distance",

@@ -13,9 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-BLOCK = 1024
-# Squared distances below this share of the squared norms are rounding, and count as zero.
-_ROUNDING = 1e-13
+from ganlib.metrics.neighbours import BLOCK, squared_distances, squared_radii
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ def prdc(
     around_M = torch.zeros(len(fake_MF), dtype=torch.int64, device=fake_MF.device)
     recalled = covered = 0
     for start in range(0, len(real_NF), block):
-        square_BM = _squared_distances(real_NF[start : start + block], fake_MF)
+        square_BM = squared_distances(real_NF[start : start + block], fake_MF)
         radius_B = real_squared_radius_N[start : start + block]
         inside_BM = square_BM <= radius_B[:, None]
         around_M += inside_BM.sum(0)
@@ -63,27 +61,3 @@ def prdc(
         density=float(around_M.double().mean()) / k,
         coverage=covered / len(real_NF),
     )
-
-
-def squared_radii(feature_NF: Tensor, k: int, *, block: int = BLOCK) -> Tensor:
-    """Squared distance of each sample to its k-th nearest other sample -> (N,) float64.
-
-    Raises ValueError if there are not more than k samples.
-    """
-    if len(feature_NF) <= k:
-        raise ValueError(f"{k} neighbours need more than {len(feature_NF)} samples")
-    feature_NF = feature_NF.double()
-    parts = []
-    for start in range(0, len(feature_NF), block):
-        square_BN = _squared_distances(feature_NF[start : start + block], feature_NF)
-        row_B = torch.arange(len(square_BN), device=square_BN.device)
-        square_BN[row_B, start + row_B] = 0
-        parts.append(square_BN.topk(k + 1, dim=1, largest=False).values[:, -1])
-    return torch.cat(parts)
-
-
-def _squared_distances(a_BF: Tensor, b_NF: Tensor) -> Tensor:
-    norm_B, norm_N = a_BF.square().sum(1), b_NF.square().sum(1)
-    sum_BN = norm_B[:, None] + norm_N
-    square_BN = torch.addmm(sum_BN, a_BF, b_NF.mT, alpha=-2)
-    return torch.where(square_BN <= _ROUNDING * sum_BN, 0.0, square_BN)

@@ -1,0 +1,31 @@
+"""Samples -> features -> metrics, on any number of ranks, with the floor of the real images beside.
+
+All images here are uint8 in NHWC; features and logits stay on the device of their extractor.
+"""
+
+from ganlib.evaluation.classifier import ClassifierScores, accuracy_of
+from ganlib.evaluation.extractor import ClassifierExtractor, Extractor
+from ganlib.evaluation.nearest import NearestNeighbours, nearest_neighbours
+from ganlib.evaluation.reference import Floor, Reference
+from ganlib.evaluation.sampling import balanced_labels, generate, grid_labels
+from ganlib.evaluation.score import Scores, repeated, score
+from ganlib.evaluation.table import EvaluationTable, Row
+
+__all__ = [
+    "ClassifierExtractor",
+    "ClassifierScores",
+    "EvaluationTable",
+    "Extractor",
+    "Floor",
+    "NearestNeighbours",
+    "Reference",
+    "Row",
+    "Scores",
+    "accuracy_of",
+    "balanced_labels",
+    "generate",
+    "grid_labels",
+    "nearest_neighbours",
+    "repeated",
+    "score",
+]

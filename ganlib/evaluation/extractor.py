@@ -1,0 +1,59 @@
+"""What turns images into features to compare and classes to count.
+
+N samples, H W pixels, C channels, K classes, F features.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from ganlib.errors import ConfigError
+from ganlib.models import LoadedModel, to_float
+
+
+class Extractor(Protocol):
+    """`name` says which network and layer, and is printed beside every number."""
+
+    @property
+    def name(self) -> str: ...
+
+    def __call__(self, image_NHWC: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 -> feature_NF, logits_NK."""
+        ...
+
+
+class ClassifierExtractor:
+    """The layer below a classifier's output, and that output."""
+
+    def __init__(self, model: LoadedModel, name: str, *, batch: int = 512) -> None:
+        """`name` such as `judge:features`. Raises ConfigError if `model` is no classifier."""
+        if model.kind != "classifier":
+            raise ConfigError(f"{name} is a {model.kind}, not a classifier", where=name)
+        self.name = name
+        self.classes = model.classes
+        self.module = model.module.eval()
+        self.batch = batch
+        self._shape = (model.size, model.size, model.channels)
+
+    @torch.no_grad()
+    def __call__(self, image_NHWC: Tensor) -> tuple[Tensor, Tensor]:
+        """Raises ConfigError if the images are not of the size the classifier was trained on."""
+        if tuple(image_NHWC.shape[1:]) != self._shape:
+            raise ConfigError(
+                f"{self.name} reads images of {self._shape}, not {tuple(image_NHWC.shape[1:])}",
+                where=self.name,
+                hint="use a classifier that was trained on data of this size and these channels",
+            )
+        weight = next(self.module.parameters())
+        head = cast(nn.Module, self.module.head)
+        parts = []
+        for start in range(0, len(image_NHWC), self.batch):
+            part_NHWC = image_NHWC[start : start + self.batch]
+            x_NCHW = to_float(part_NHWC.to(weight.device), weight.dtype)
+            feature_NF: Tensor = self.module.features(x_NCHW)  # type: ignore[operator]
+            parts.append((feature_NF, head(feature_NF)))
+        feature, logits = zip(*parts, strict=True)
+        return torch.cat(feature), torch.cat(logits)

@@ -1,0 +1,57 @@
+"""Images from a generator, each a function of its own seed and class.
+
+N samples, H W pixels, C channels, K classes.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from ganlib.models import noise, to_uint8
+
+
+@torch.no_grad()
+def generate(generator: nn.Module, seed_N: Tensor, label_N: Tensor, batch: int = 256) -> Tensor:
+    """(N,) int64, (N,) int64 -> image_NHWC uint8 on the CPU, in evaluation mode.
+
+    Image i depends on seed_N[i] and label_N[i] alone. The generator's mode is left as it was.
+    """
+    weight = next(generator.parameters())
+    latent_size = cast(int, generator.latent_size)
+    training = generator.training
+    generator.eval()
+    try:
+        parts = []
+        for start in range(0, len(seed_N), batch):
+            z_BZ = noise(seed_N[start : start + batch], latent_size)
+            label_B = label_N[start : start + batch].to(weight.device)
+            parts.append(to_uint8(generator(z_BZ.to(weight), label_B)).cpu())
+        return torch.cat(parts)
+    finally:
+        generator.train(training)
+
+
+def balanced_labels(count: int, shares: Tensor | int) -> Tensor:
+    """`count` labels in ascending order, in the proportions share_K or equally over K classes.
+
+    Rounded by largest remainder, the lower class first where they tie.
+    """
+    if isinstance(shares, int):
+        shares = torch.full((shares,), 1.0 / shares, dtype=torch.float64)
+    wanted_K = shares.double().cpu() / shares.double().cpu().sum() * count
+    count_K = wanted_K.floor().long()
+    # Rounded, so that equal shares tie whatever their last bits are.
+    rest_K = (wanted_K - count_K).mul(1e9).round()
+    most = torch.argsort(rest_K, descending=True, stable=True)[: count - int(count_K.sum())]
+    count_K[most] += 1
+    return torch.repeat_interleave(torch.arange(len(count_K)), count_K)
+
+
+def grid_labels(classes: int, columns: int, most_rows: int = 16) -> Tensor:
+    """One class to a row of `columns`, at most `most_rows` classes evenly chosen from all."""
+    rows = min(classes, most_rows)
+    row_R = torch.arange(rows) * classes // rows
+    return row_R.repeat_interleave(columns)
