@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import assert_never
 
+import torch
+
+from ganlib.config import parse
 from ganlib.determinism import Replicas
-from ganlib.training.journal import Tracker
-from ganlib.training.spec import Outcome, RunSpec
+from ganlib.errors import ConfigError
+from ganlib.storage import read_json
+from ganlib.training.journal import Journal, NullTracker, Tracker
+from ganlib.training.loop import Done, Evaluate, Moment, Report, Sample, Snapshot
+from ganlib.training.session import Session, begin, belongs_to, identity
+from ganlib.training.spec import GanProblem, Outcome, RunSpec
+from ganlib.training.stops import on_plateau
+from ganlib.training.stopwatch import Stopwatch
+
+OnReading = Callable[[int, dict[str, float]], bool]
+OnMoment = Callable[[Moment], None]
 
 
 def execute(
@@ -16,8 +29,94 @@ def execute(
     *,
     device: str = "cpu",
     tracker: Tracker | None = None,
-    on_reading: Callable[[int, dict[str, float]], bool] | None = None,
-    on_moment: Callable[[Any], None] | None = None,
+    on_reading: OnReading | None = None,
+    on_moment: OnMoment | None = None,
 ) -> Outcome:
-    """Being written."""
-    raise NotImplementedError
+    """Train until the budget, a plateau, the wall time or `on_reading` ends it.
+
+    Every rank calls it with its own replicas and otherwise the same arguments. The newest whole
+    snapshot in `run_folder` is where it goes on; a finished run answers from its outcome.
+    `on_reading(clock, readings)` is asked on rank 0 after each evaluation and stops the run by
+    returning true; `on_moment` is called on every rank, equally often. Readings go to the tracker
+    as `eval/<name>` and `train/<name>`, and without one to the journal in `spec.spool`; the run's
+    end is told by whoever owns it, not here. Raises Diverged, ConfigError and Damaged.
+
+        spec = RunSpec.of(
+            GanConfig(budget=Budget(images=20_000)),
+            dataset_folder=str(dataset.folder),
+            dataset_fingerprint=dataset.fingerprint,
+            run_folder="/tmp/run",
+        )
+        outcome = execute(spec, tracker=MemoryTracker())
+        generator = load_model(Path(outcome.model)).module
+    """
+    torch.set_num_threads(spec.threads)
+    finished = _finished(spec)
+    replicas.barrier()  # nobody writes before everybody has looked
+    if finished is not None:
+        return finished
+    session = begin(spec, replicas, torch.device(device), tracker or _journal(spec, replicas))
+    return _train(session, on_reading, on_moment)
+
+
+def _finished(spec: RunSpec) -> Outcome | None:
+    """The outcome that is there; raises ConfigError if it is another run's."""
+    path = Path(spec.run_folder) / "outcome.json"
+    if not path.exists() or not (path.parent / "model" / "network.json").exists():
+        return None
+    told = read_json(path)
+    if told["fingerprint"] != identity(belongs_to(spec)):
+        raise ConfigError(
+            f"{path} is the outcome of another configuration",
+            where=spec.run_folder,
+            hint="give another run folder, or start anew with --fresh",
+        )
+    return parse(Outcome, told["outcome"] | {"model": str(path.parent / "model")}, str(path))
+
+
+def _journal(spec: RunSpec, replicas: Replicas) -> Tracker:
+    if replicas.rank or spec.spool is None or spec.identity is None:
+        return NullTracker()
+    return Journal(Path(spec.spool) / f"{spec.identity.id}.jsonl", spec.identity)
+
+
+def _train(session: Session, on_reading: OnReading | None, on_moment: OnMoment | None) -> Outcome:
+    if session.ended is not None:
+        return session.finish(session.start, session.ended)
+    first = session.replicas.rank == 0
+    problem = session.spec.problem
+    plateau = problem.config.plateau if isinstance(problem, GanProblem) else None
+    limit = session.spec.config.budget.wall_minutes
+    watch = Stopwatch(Path(session.spec.run_folder) / "elapsed.json", session.start)
+    for moment in session.moments():
+        watch.pause()
+        clock, ended = moment.clock, None
+        match moment:
+            case Report(values=values):
+                session.report(clock, values | {"images_per_second": watch.speed(clock)})
+                if limit is not None:
+                    ended = session.agreed("wall_time", watch.minutes() >= limit)
+            case Evaluate():
+                readings = session.evaluate(clock)
+                if plateau is not None:
+                    ended = session.agreed("plateau", on_plateau(session.series, plateau))
+                if on_reading is not None:
+                    ended = ended or session.agreed(
+                        "stopped", first and on_reading(clock, readings)
+                    )
+            case Sample():
+                session.sample(clock)
+            case Snapshot():
+                session.save(clock, None)
+                if first:
+                    watch.save()
+            case Done():
+                return session.finish(clock, "budget")
+            case _:
+                assert_never(moment)
+        if on_moment is not None:
+            on_moment(moment)
+        if ended is not None:
+            return session.finish(clock, ended)
+        watch.resume()
+    raise AssertionError("the loop ended without Done")

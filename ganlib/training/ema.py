@@ -1,0 +1,35 @@
+"""The average of a generator's weights that is sampled from, evaluated and exported."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+
+def half_life(limit: int, ramp: float, clock: int) -> float:
+    """Images after which an old weight counts half: short at first, so that the start is forgotten.
+
+    Karras et al. 2022 (StyleGAN-XL's code names it ramp-up): min(limit, ramp * clock).
+    """
+    return min(float(limit), ramp * clock)
+
+
+def start(module: nn.Module) -> nn.Module:
+    """A copy that follows `module`, never trains and is always in evaluation mode."""
+    return copy.deepcopy(module).requires_grad_(False).eval()
+
+
+@torch.no_grad()
+def follow(average: nn.Module, module: nn.Module, images: int, half: float) -> None:
+    """Move `average` towards `module` by `images` shown; buffers (running statistics) as well.
+
+    Whole-number buffers are copied.
+    """
+    weight = 1.0 - 0.5 ** (images / half) if half > 0 else 1.0
+    ours, theirs = average.state_dict(), module.state_dict()
+    moving = [name for name, tensor in ours.items() if tensor.is_floating_point()]
+    torch._foreach_lerp_([ours[n] for n in moving], [theirs[n] for n in moving], weight)
+    for name in ours.keys() - set(moving):
+        ours[name].copy_(theirs[name])

@@ -1,0 +1,109 @@
+"""How a run is looked at while it trains: readings on the validation split, and pictures.
+
+N images, K classes, C channels, H W pixels
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+
+from ganlib.config import EvaluationConfig
+from ganlib.data import Images
+from ganlib.determinism import Replicas
+from ganlib.evaluation import (
+    ClassifierExtractor,
+    generate,
+    grid_labels,
+    pictures,
+    reference,
+    score,
+)
+from ganlib.losses import cross_entropy
+from ganlib.metrics import Confusion
+from ganlib.models import LoadedModel
+from ganlib.training.classifier_task import ClassifierTask
+from ganlib.training.gan_task import GanTask
+
+COLUMNS = 10
+
+
+class Watch(Protocol):
+    def read(self, replicas: Replicas) -> dict[str, float]:
+        """Readings, equal on every rank and, up to rounding, for every number of ranks."""
+
+    def picture(self) -> bytes | None:
+        """A PNG, on one rank alone; none where there is nothing to see."""
+
+
+class ClassifierWatch:
+    """Accuracy and cross entropy of the validation split, in the weights' own precision."""
+
+    def __init__(self, task: ClassifierTask, images: Images, batch: int = 512) -> None:
+        self.task, self.images, self.batch = task, images, batch
+
+    @torch.no_grad()
+    def read(self, replicas: Replicas) -> dict[str, float]:
+        task, classes = self.task, len(self.task.classes)
+        mine = slice(replicas.rank, None, replicas.world)
+        image_NHWC, label_N = self.images.image_NHWC[mine], self.images.label_N[mine]
+        confusion = Confusion(torch.zeros(classes, classes, dtype=torch.int64))
+        loss = torch.zeros((), dtype=torch.float64)
+        task.classifier.eval()
+        for part_NHWC, part_N in zip(
+            torch.split(image_NHWC, self.batch), torch.split(label_N, self.batch), strict=True
+        ):
+            logits_NK = task.classifier(task.arithmetic.images(part_NHWC.to(task.device))).cpu()
+            confusion += Confusion.of(part_N, logits_NK.argmax(1), classes)
+            loss += cross_entropy(logits_NK, part_N, 0.0).double().sum()
+        task.classifier.train()
+        confusion = Confusion(replicas.sum(confusion.count_KK))
+        return {
+            "accuracy": confusion.accuracy(),
+            "loss": float(replicas.sum(loss)) / len(self.images.label_N),
+        }
+
+    def picture(self) -> bytes | None:
+        return None
+
+
+class GanWatch:
+    """The average generator against the validation split, in the selector's features."""
+
+    def __init__(
+        self,
+        task: GanTask,
+        images: Images,
+        selector: LoadedModel | None,
+        config: EvaluationConfig,
+    ) -> None:
+        self.task, self.config = task, config
+        self.extractor = self.reference = None
+        if selector is not None:
+            selector.module.to(task.device)
+            self.extractor = ClassifierExtractor(selector, "selector:features")
+            self.reference = reference.build(
+                images.image_NHWC, images.label_N, self.extractor, config.samples, config.seed
+            )
+
+    def read(self, replicas: Replicas) -> dict[str, float]:
+        if self.extractor is None or self.reference is None:
+            return {}
+        scores = score(
+            self.task.average,
+            self.reference,
+            self.extractor,
+            seed=self.config.seed,
+            neighbours=self.config.neighbours,
+            present_share=self.config.present_share,
+            replicas=replicas,
+        )
+        return dict(scores)
+
+    def picture(self) -> bytes | None:
+        """A row for each of up to 16 classes, a column for each noise, always the same noise."""
+        label_N = grid_labels(len(self.task.classes), COLUMNS)
+        seed_N = self.config.seed + torch.arange(COLUMNS).repeat(len(label_N) // COLUMNS)
+        image_NHWC = generate(self.task.average, seed_N, label_N)
+        return pictures.grid(image_NHWC, COLUMNS, max(1, 64 // image_NHWC.shape[1]))
