@@ -19,6 +19,7 @@ import yaml
 
 from ganlib.config import Config, PipelineConfig, fingerprint
 from ganlib.errors import Damaged, Diverged, GanlibError, NotFound
+from ganlib.stages import space
 from ganlib.storage import Home, holding, read_json, write_bytes, write_json
 from ganlib.training import Journal, RunIdentity, process_started
 
@@ -94,7 +95,11 @@ def begin(
     fresh: bool = False,
     flow_run_id: str | None = None,
 ) -> str:
-    """The id to work under: that of the newest run of the same if it was left unfinished."""
+    """The id to work under: that of the newest run of the same if it was left unfinished.
+
+    Raises ConfigError for a sweep whose space cannot be, before anything is written.
+    """
+    space.check(config)
     same = fingerprint(command, config, fresh)
     with holding(home.locks / "pipelines.lock", "starting a run", wait=60):
         twins = [p for p in everyone(home) if p.same == same]

@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import Field
 
@@ -21,8 +22,11 @@ from ganlib.stages import pipelines
 from ganlib.stages.context import Context
 from ganlib.stages.keys import VERSIONS, plain, stage_key
 from ganlib.stages.values import StageResult, Value
-from ganlib.storage import Home, holding, read_json, write_json
+from ganlib.storage import Home, holding, read_json, write_bytes, write_json
 from ganlib.training import Journal, RunIdentity
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 V = TypeVar("V", bound=Value)
 
@@ -31,6 +35,7 @@ class Record(Config):
     """`parts` are fingerprints, `values` what they are the fingerprints of."""
 
     stage: str
+    label: str
     key: str
     version: int
     parts: dict[str, str]
@@ -48,10 +53,27 @@ class Work:
 
     context: Context
     stage: str
+    label: str
     key: str
     folder: Path
     identity: RunIdentity
     journal: Journal
+
+    def table(self, name: str, frame: pd.DataFrame) -> str:
+        """Keep `frame` as a CSV in the folder and in the journal; the path of the CSV."""
+        path = self.folder / f"{name}.csv"
+        write_bytes(path, frame.to_csv(index=False).encode())
+        self.journal.artifact(path)
+        if len(frame):
+            self.journal.table(name, json.loads(frame.to_json(orient="records")))
+        return str(path)
+
+    def picture(self, clock: int, name: str, png: bytes) -> str:
+        """Keep a PNG in the folder and in the journal; its path."""
+        path = self.folder / f"{name}.png"
+        write_bytes(path, png)
+        self.journal.image(clock, name, png)
+        return str(path)
 
     def child(self, name: str, *, images: int | None = None, trial: str = "") -> RunIdentity:
         """The identity of a run below this one."""
@@ -77,22 +99,24 @@ def run_stage(
     *,
     describe: Callable[[V], str],
     images: int | None = None,
+    label: str | None = None,
 ) -> StageResult[V]:
     """The stage's recorded value, or what `body` makes of it now.
 
     A second process with the same key waits, saying so, and then reuses. `describe` gives the one
-    sentence a run is remembered by; `images` is the budget shown while it runs.
+    sentence a run is remembered by; `images` is the budget shown while it runs; `label` is what to
+    call it when it is not the stage of that name in the chain.
     """
-    key = stage_key(stage, parts)
-    found = _reuse(context, stage, key, kind)
+    key, name = stage_key(stage, parts), label or stage
+    found = _reuse(context, name, key, kind)
     if found is not None:
         return found
     lock = context.home.locks / f"stage-{key}.lock"
-    with holding(lock, f"stage {stage}", wait=-1, on_wait=lambda t: context.say(f"{stage}: {t}")):
-        found = _reuse(context, stage, key, kind)
+    with holding(lock, f"stage {name}", wait=-1, on_wait=lambda t: context.say(f"{name}: {t}")):
+        found = _reuse(context, name, key, kind)
         if found is not None:
             return found
-        work = _begin(context, stage, key, images)
+        work = _begin(context, stage, name, key, images)
         before = time.monotonic()
         with _closing(work):
             value = body(work)
@@ -100,11 +124,11 @@ def run_stage(
             _write(context, work, parts, value, seconds)
             work.journal.metrics(0, {"stage_seconds": seconds})
             work.journal.close("FINISHED", "done", describe(value))
-    return StageResult(stage, key, value, False, seconds, work.identity.id, context.pipeline_id)
+    return StageResult(name, key, value, False, seconds, work.identity.id, context.pipeline_id)
 
 
-def _begin(context: Context, stage: str, key: str, images: int | None) -> Work:
-    run = f"{context.pipeline_id}.{stage}-{key[:8]}"
+def _begin(context: Context, stage: str, name: str, key: str, images: int | None) -> Work:
+    run = f"{context.pipeline_id}.{name}-{key[:8]}"
     folder = context.home.runs / f"{stage}-{key}"
     if context.fresh:
         folder = folder.with_name(f"{folder.name}.{context.pipeline_id}")
@@ -116,14 +140,14 @@ def _begin(context: Context, stage: str, key: str, images: int | None) -> Work:
         key=f"{context.pipeline_id}/{key}",
         parent_id=context.pipeline_id,
         experiment=context.experiment,
-        name=stage,
-        stage=stage,
+        name=name,
+        stage=name,
         tags=tags,
         images=images,
     )
     folder.mkdir(parents=True, exist_ok=True)
     journal = Journal(pipelines.journal_path(context.home, run), identity)
-    return Work(context, stage, key, folder, identity, journal)
+    return Work(context, stage, name, key, folder, identity, journal)
 
 
 @contextmanager
@@ -135,23 +159,23 @@ def _closing(work: Work) -> Iterator[None]:
         raise
 
 
-def _reuse(context: Context, stage: str, key: str, kind: type[V]) -> StageResult[V] | None:
+def _reuse(context: Context, name: str, key: str, kind: type[V]) -> StageResult[V] | None:
     try:
         record = read(context.home, key)
     except Damaged as error:
-        context.say(f"{stage}: {error.message}; doing it again")
+        context.say(f"{name}: {error.message}; doing it again")
         return None
     if record is None or (context.fresh and record.pipeline_id != context.pipeline_id):
         return None
     value = kind.model_validate(record.result)
     gone = [path for path in value.paths() if not Path(path).exists()]
     if gone:
-        context.say(f"{stage}: {gone[0]} is not there any more; doing it again")
+        context.say(f"{name}: {gone[0]} is not there any more; doing it again")
         return None
     if record.pipeline_id != context.pipeline_id:
-        pipelines.reused(context.home, context.pipeline_id, stage, record.run)
-    context.say(f"{stage}: reused, made by {record.run} {_ago(record.finished)}")
-    return StageResult(stage, key, value, True, record.seconds, record.run, context.pipeline_id)
+        pipelines.reused(context.home, context.pipeline_id, name, record.run)
+    context.say(f"{name}: reused, made by {record.run} {_ago(record.finished)}")
+    return StageResult(name, key, value, True, record.seconds, record.run, context.pipeline_id)
 
 
 def _ago(moment: float) -> str:
@@ -170,6 +194,7 @@ def _write(
         path.replace(path.with_name(f"record-{int(path.stat().st_mtime_ns)}.json"))
     record = Record(
         stage=work.stage,
+        label=work.label,
         key=work.key,
         version=VERSIONS[work.stage],
         parts={name: fingerprint(part) for name, part in parts.items()},
@@ -199,13 +224,13 @@ def read(home: Home, key: str) -> Record | None:
 
 
 def newest(home: Home, stage: str) -> Record | None:
-    """The last finished record of a stage, whatever its key."""
+    """The last finished record of a stage of the chain, whatever its key."""
     found = []
     for path in home.stages.glob("*/record.json"):
         try:
             record = read(home, path.parent.name)
         except Damaged:
             continue
-        if record is not None and record.stage == stage:
+        if record is not None and record.label == stage:
             found.append(record)
     return max(found, key=lambda record: record.finished, default=None)

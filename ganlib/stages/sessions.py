@@ -11,7 +11,8 @@ from ganlib.storage import Home
 @contextmanager
 def session(home: Home) -> Iterator[None]:
     """Runs of dead processes are closed first, so that what follows may continue them."""
-    from ganlib import tracking
+    from ganlib.tracking import reap, writing
 
-    with tracking.writing(home):
+    reap(home)
+    with writing(home):
         yield

@@ -1,0 +1,84 @@
+"""The winner of the sweep, trained in full."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ganlib.config import GanConfig, PipelineConfig, overlay
+from ganlib.stages import training_runs
+from ganlib.stages.context import Context
+from ganlib.stages.records import Work, run_stage
+from ganlib.stages.values import Best, Candidate, Classifiers, DatasetRef, StageResult
+from ganlib.storage import Home
+
+
+def settings(config: PipelineConfig, best: Best | None) -> GanConfig:
+    """The recipe's with what the winner of a sweep changed."""
+    if best is not None and best.target == "gan":
+        return overlay(config, best.overlay).gan
+    return config.gan
+
+
+def parts(
+    home: Home,
+    config: PipelineConfig,
+    dataset: DatasetRef,
+    classifiers: Classifiers,
+    best: Best | None,
+) -> dict[str, Any]:
+    """Workers are no part: any number computes the same step. Threads are."""
+    gan = settings(config, best)
+    return {
+        "gan": gan,
+        "evaluation": training_runs.selection(config.evaluation),
+        "threads": config.cluster.threads,
+        "dataset": dataset.fingerprint,
+        "selector": classifiers.selector.fingerprint,
+        "init_from": training_runs.start(home, gan)[1],
+    }
+
+
+def run(
+    context: Context, dataset: DatasetRef, classifiers: Classifiers, best: Best | None = None
+) -> StageResult[Candidate]:
+    return run_stage(
+        context,
+        "gan",
+        parts(context.home, context.config, dataset, classifiers, best),
+        Candidate,
+        lambda work: _train(work, dataset, classifiers, best),
+        describe=_describe,
+        images=settings(context.config, best).budget.images,
+    )
+
+
+def _train(
+    work: Work, dataset: DatasetRef, classifiers: Classifiers, best: Best | None
+) -> Candidate:
+    """The stage's own journal is the training run's: workers append to it."""
+    from ganlib.cluster import fit
+
+    context = work.context
+    config, workers = settings(context.config, best), context.config.cluster.workers
+    work.journal.params({"gan": config.model_dump(mode="json"), "workers": workers})
+    work.journal.dataset(context.config.name, dataset.fingerprint, dataset.folder)
+    spec = training_runs.spec(
+        context,
+        config,
+        dataset,
+        work.folder,
+        work.identity,
+        workers=workers,
+        classifiers=classifiers,
+    )
+    outcome = fit(spec, context.config.cluster, workers=workers, log=work.folder / "workers.log")
+    return Candidate(
+        model=training_runs.model("generator", outcome, work.identity),
+        overlay=best.overlay if best else {},
+        config=config.model_dump(mode="json"),
+    )
+
+
+def _describe(made: Candidate) -> str:
+    text = training_runs.readings(made.model.metrics)
+    return f"{made.model.images:,} images, ended by {made.model.reason}: {text}."

@@ -1,0 +1,140 @@
+"""Trials over a space of settings, and the winner's overlay."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ganlib.config import ClassifierConfig, GanConfig, PipelineConfig, overlay
+from ganlib.errors import ConfigError
+from ganlib.stages import training_runs
+from ganlib.stages.context import Context
+from ganlib.stages.records import Work, run_stage
+from ganlib.stages.values import Best, Classifiers, DatasetRef, StageResult
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ganlib.cluster import TrialResult
+
+
+def parts(
+    config: PipelineConfig, dataset: DatasetRef, classifiers: Classifiers | None
+) -> dict[str, Any]:
+    """How many trials run at once is no part: what wins does not depend on who arrives first."""
+    sweep = config.sweep.model_dump(mode="json", exclude={"concurrent"})
+    if config.sweep.target == "classifier":
+        own: dict[str, Any] = {"classifier": config.classifier}
+    else:
+        own = {"gan": config.gan, "evaluation": training_runs.selection(config.evaluation)}
+    return {
+        "sweep": sweep,
+        **own,
+        "threads": config.cluster.threads,
+        "dataset": dataset.fingerprint,
+        "selector": _watching(config, classifiers),
+    }
+
+
+def _watching(config: PipelineConfig, classifiers: Classifiers | None) -> str | None:
+    if config.sweep.target == "classifier":
+        return None
+    if classifiers is None:
+        raise ConfigError(
+            "a sweep over the GAN needs the selector", where="sweep.target", hint="train it first"
+        )
+    return classifiers.selector.fingerprint
+
+
+def run(
+    context: Context, dataset: DatasetRef, classifiers: Classifiers | None = None
+) -> StageResult[Best]:
+    return run_stage(
+        context,
+        "sweep",
+        parts(context.config, dataset, classifiers),
+        Best,
+        lambda work: _sweep(work, dataset, classifiers),
+        describe=_describe,
+    )
+
+
+def _sweep(work: Work, dataset: DatasetRef, classifiers: Classifiers | None) -> Best:
+    config = work.context.config
+    target = config.sweep.target
+    if config.sweep.trials == 1 or not config.sweep.space:
+        work.journal.note("nothing to choose from: the settings stay as they are")
+        return Best(overlay={}, trial=0, trials=0, readings={}, target=target)
+    from ganlib.cluster import TrialPlan, best, draw, sweep
+
+    work.journal.params({"sweep": config.sweep.model_dump(mode="json")})
+    work.journal.dataset(config.name, dataset.fingerprint, dataset.folder)
+    plans = []
+    for number in range(config.sweep.trials):
+        changes = draw(config.sweep.space, config.sweep.seed, number)
+        settings = _budgeted(overlay(config, changes), config.sweep.images)
+        name = f"t{number:03d}"
+        identity = work.child(name, images=config.sweep.images, trial=name)
+        spec = training_runs.spec(
+            work.context,
+            settings,
+            dataset,
+            work.folder / name,
+            identity,
+            workers=1,
+            classifiers=classifiers if target == "gan" else None,
+        )
+        plans.append(TrialPlan(number=number, overlay=changes, spec=spec))
+    identities = [plan.spec.identity for plan in plans if plan.spec.identity]
+    with training_runs.owning(work.context.home, identities) as journals:
+        for journal, plan in zip(journals, plans, strict=True):
+            journal.params({"overlay": plan.overlay})
+        results = sweep(
+            plans, config.sweep, config.cluster, work.folder, log=work.folder / "workers.log"
+        )
+        winner = best(results, config.sweep)
+        for journal, result in zip(journals, results, strict=True):
+            verdict = "winner" if result.number == winner.number else result.reason
+            text = training_runs.readings(result.readings)
+            journal.close("FINISHED", verdict, f"{result.images:,} images: {text}.")
+    return Best(
+        overlay=winner.overlay,
+        trial=winner.number,
+        trials=len(results),
+        readings=winner.readings,
+        table=work.table("trials", _table(results, winner.number)),
+        target=target,
+    )
+
+
+def _budgeted(config: PipelineConfig, images: int) -> GanConfig | ClassifierConfig:
+    """The target's settings with a trial's budget; the sweep's own wall time is the limit."""
+    chosen = config.gan if config.sweep.target == "gan" else config.classifier
+    budget = chosen.budget.model_copy(update={"images": images, "wall_minutes": None})
+    return chosen.model_copy(update={"budget": budget})
+
+
+def _table(results: list[TrialResult], winner: int) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "trial": result.number,
+            "winner": result.number == winner,
+            "images": result.images,
+            "ended_by": result.reason,
+            "score": result.score,
+            **result.readings,
+            **result.overlay,
+        }
+        for result in results
+    )
+
+
+def _describe(made: Best) -> str:
+    if not made.trials:
+        return "Nothing to choose from: the settings stay as they are."
+    changed = ", ".join(f"{path}={value:.4g}" for path, value in made.overlay.items())
+    text = training_runs.readings(made.readings)
+    return (
+        f"Trial {made.trial} of {made.trials} wins ({changed or 'as the recipe stands'}): {text}."
+    )

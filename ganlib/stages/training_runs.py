@@ -1,0 +1,93 @@
+"""Between a stage and the training floor: specs, who closes which journal, what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from ganlib.config import ClassifierConfig, EvaluationConfig, GanConfig
+from ganlib.stages import named, pipelines
+from ganlib.stages.context import Context
+from ganlib.stages.keys import model_fingerprint
+from ganlib.stages.values import Classifiers, DatasetRef, ModelRef
+from ganlib.storage import Home
+from ganlib.training import Journal, Outcome, RunIdentity, RunSpec
+
+
+def selection(config: EvaluationConfig) -> EvaluationConfig:
+    """What of the evaluation a training run sees: it draws one sample set, never `repeats`."""
+    return config.model_copy(update={"repeats": EvaluationConfig().repeats})
+
+
+def start(home: Home, config: ClassifierConfig | GanConfig) -> tuple[str | None, str | None]:
+    """The exported folder `init_from` names, and its fingerprint: an alias may move."""
+    if config.init_from is None:
+        return None, None
+    kind: Literal["generator", "classifier"] = (
+        "generator" if isinstance(config, GanConfig) else "classifier"
+    )
+    folder = named.exported(home, config.init_from, kind)
+    return str(folder), model_fingerprint(folder)
+
+
+def spec(
+    context: Context,
+    config: ClassifierConfig | GanConfig,
+    dataset: DatasetRef,
+    folder: Path,
+    identity: RunIdentity,
+    *,
+    workers: int,
+    classifiers: Classifiers | None = None,
+) -> RunSpec:
+    """A run in `folder`; with `classifiers`, watched in the selector's features."""
+    return RunSpec.of(
+        config,
+        dataset_folder=dataset.folder,
+        dataset_fingerprint=dataset.fingerprint,
+        run_folder=str(folder),
+        selector=classifiers.selector.folder if classifiers else None,
+        init_from=start(context.home, config)[0],
+        evaluation=selection(context.config.evaluation) if classifiers else EvaluationConfig(),
+        threads=context.config.cluster.threads,
+        workers=workers,
+        identity=identity,
+        spool=str(context.home.spool),
+    )
+
+
+@contextmanager
+def owning(home: Home, identities: Sequence[RunIdentity]) -> Iterator[list[Journal]]:
+    """The journals of runs below a stage: opened here, where they are also closed.
+
+    Workers append to them; on an error all that are still open are closed with the truth.
+    """
+    journals = [Journal(pipelines.journal_path(home, i.id), i) for i in identities]
+    try:
+        yield journals
+    except BaseException as error:
+        for journal in journals:
+            journal.close(*pipelines.ending(error))
+        raise
+
+
+def model(
+    kind: Literal["classifier", "generator"], outcome: Outcome, identity: RunIdentity
+) -> ModelRef:
+    """The model a run left behind."""
+    return ModelRef(
+        kind=kind,
+        folder=outcome.model,
+        fingerprint=model_fingerprint(Path(outcome.model)),
+        run=identity.id,
+        images=outcome.clock,
+        reason=outcome.reason,
+        metrics=outcome.readings,
+    )
+
+
+def readings(values: dict[str, float]) -> str:
+    """Readings in one line."""
+    return ", ".join(f"{name} {value:.4g}" for name, value in sorted(values.items()))
