@@ -43,7 +43,7 @@ def measure(image_NHWC: NDArray[np.uint8], reasons: list[str | None] | None = No
 def digests(image_NHWC: NDArray[np.uint8]) -> NDArray[Any]:
     """BLAKE2b of the pixels, 16 bytes each, as numpy's `V16`."""
     flat = np.ascontiguousarray(image_NHWC).reshape(len(image_NHWC), -1)
-    joined = b"".join(hashlib.blake2b(row, digest_size=DIGEST_BYTES).digest() for row in flat)
+    joined = b"".join(hashlib.blake2b(row.data, digest_size=DIGEST_BYTES).digest() for row in flat)
     return np.frombuffer(joined, dtype=f"V{DIGEST_BYTES}")
 
 
@@ -65,14 +65,13 @@ def difference_hash(image_NHWC: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """
     count, height, width, channels = image_NHWC.shape
     # Sums stay below 2^24 (float32) or 2^53 (float64): the products are exact integers.
-    exact = np.float32 if 255 * channels * height * width < 2**24 else np.float64
+    small = 255 * channels * height * width < 2**24
+    exact: type[np.floating[Any]] = np.float32 if small else np.float64
     grey_NHW = image_NHWC.sum(axis=3, dtype=np.uint16) if channels > 1 else image_NHWC[..., 0]
-    rows_8H = _overlap(height, 8).astype(exact)
-    columns_W9 = _overlap(width, 9).T.astype(exact)
-    half_NH9 = (grey_NHW.astype(exact).reshape(count * height, width) @ columns_W9).reshape(
-        count, height, 9
-    )
-    cell_N89 = np.matmul(rows_8H, half_NH9)
+    rows_8H: NDArray[Any] = _overlap(height, 8).astype(exact)
+    columns_W9: NDArray[Any] = _overlap(width, 9).T.astype(exact)
+    flat: NDArray[Any] = grey_NHW.astype(exact).reshape(count * height, width)
+    cell_N89 = np.matmul(rows_8H, (flat @ columns_W9).reshape(count, height, 9))
     bit_N64 = (cell_N89[:, :, 1:] > cell_N89[:, :, :-1]).reshape(count, 64)
     return np.packbits(bit_N64, axis=1).view(">u8").reshape(count).astype(np.uint64)
 
@@ -83,4 +82,4 @@ def _overlap(pixels: int, cells: int) -> NDArray[np.int64]:
     pixel = np.arange(pixels)[None, :] * cells
     cell = np.arange(cells)[:, None] * pixels
     low, high = np.maximum(pixel, cell), np.minimum(pixel + cells, cell + pixels)
-    return np.maximum(high - low, 0)
+    return np.asarray(np.maximum(high - low, 0), np.int64)

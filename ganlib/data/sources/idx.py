@@ -5,18 +5,16 @@ N images, H W pixels.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ganlib.data.blocks import SPLITS, ArrayPart, Block, Notes
 from ganlib.data.publishers import NAMES, Published
+from ganlib.data.sources.forward import BROKEN, Forward, broken, open_plain_or_gz, stamp
 from ganlib.errors import DataError
 
 MAGIC_IMAGES = 0x803
@@ -37,12 +35,6 @@ def find_four(folder: Path) -> Four | None:
     return found[0], found[1], found[2], found[3]
 
 
-def stamp(paths: Four) -> str:
-    """Changes when a file does."""
-    facts = [path.stat() for path in paths]
-    return ",".join(f"{s.st_size}:{s.st_mtime_ns}:{s.st_ctime_ns}" for s in facts)
-
-
 class IdxSource:
     """Train and test; `published` are the checksums the decompressed files must have, if known."""
 
@@ -53,7 +45,7 @@ class IdxSource:
         published: tuple[Published, ...] | None = None,
     ) -> None:
         self.paths = paths
-        self.stamp = stamp(paths)
+        self.stamp = stamp(*paths)
         checks = published or (None,) * 4
         self.train = _Images(paths[0], checks[0])
         self.test = _Images(paths[2], checks[2])
@@ -88,26 +80,17 @@ class _Images:
         if len(header) < 4 or header[0] != MAGIC_IMAGES:
             raise DataError(f"{path} is not an idx file of images", where=str(path))
         self.count, self.height, self.width = (int(value) for value in header[1:])
-        self._file: Any = None
+        self._bytes = Forward(path, lambda: open_plain_or_gz(path), 16)
 
     def read(self, start: int, stop: int) -> NDArray[np.uint8]:
         """image_NHWC of [start, stop); raises DataError if the file ends before."""
-        if self._file is None:
-            if self.published is not None:
-                _check(self.path, self.published)
-            self._file = _open(self.path)
-        area = self.height * self.width
-        try:
-            self._file.seek(16 + start * area)
-            data = self._file.read((stop - start) * area)
-        except (OSError, EOFError, zlib.error) as error:
-            raise _broken(self.path, error) from None
-        if len(data) < (stop - start) * area:
-            raise _broken(self.path, f"it ends after {16 + start * area + len(data)} bytes")
-        if stop == self.count:
-            self._file.close()
-            self._file = None
+        if self.published is not None:
+            _check(self.path, self.published)
             self.published = None
+        area = self.height * self.width
+        data = self._bytes.read(start * area, stop * area)
+        if stop == self.count:
+            self._bytes.close()
         return np.frombuffer(data, np.uint8).reshape(-1, self.height, self.width, 1)
 
 
@@ -128,27 +111,23 @@ def _labels(path: Path, images: _Images, published: Published | None) -> NDArray
     return np.frombuffer(data[8:], np.uint8)
 
 
-def _open(path: Path) -> Any:
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-
-
 def _read(path: Path, start: int, count: int) -> bytes:
     try:
-        with _open(path) as file:
+        with open_plain_or_gz(path) as file:
             file.seek(start)
             return bytes(file.read(count))
-    except (OSError, EOFError, zlib.error) as error:
-        raise _broken(path, error) from None
+    except BROKEN as error:
+        raise broken(path, error) from None
 
 
 def _check(path: Path, published: Published) -> None:
     digest = hashlib.sha256()
     try:
-        with _open(path) as file:
+        with open_plain_or_gz(path) as file:
             while data := file.read(1 << 20):
                 digest.update(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise _broken(path, error) from None
+    except BROKEN as error:
+        raise broken(path, error) from None
     if digest.hexdigest() != published.sha256:
         raise DataError(
             f"{path} is not the published {published.name}: the sha256 of its content is "
@@ -156,9 +135,3 @@ def _check(path: Path, published: Published) -> None:
             where=str(path),
             hint="delete it to have it downloaded, or use data.source.path for a set of your own",
         )
-
-
-def _broken(path: Path, why: object) -> DataError:
-    return DataError(
-        f"{path} cannot be read: {why}", where=str(path), hint="delete it and get it again"
-    )

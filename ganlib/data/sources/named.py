@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from ganlib.config import Idx
 from ganlib.data.publishers import FASHION_MNIST, MNIST, NAMES, IdxSet
-from ganlib.data.sources.idx import Four, IdxSource, find_four, stamp
+from ganlib.data.sources.forward import stamp
+from ganlib.data.sources.idx import Four, IdxSource, find_four
 from ganlib.errors import DataError
 
 if TYPE_CHECKING:
@@ -25,14 +26,18 @@ def open_idx(source: Idx, around: Surroundings) -> IdxSource:
     for folder in folders:
         if four := find_four(folder):
             return IdxSource(four, known.classes, known.files)
-    raise DataError(f"{known.name} was not found", where=known.name)
+    from ganlib.data.download import obtain_idx
+
+    if four := find_four(obtain_idx(known, around)):
+        return IdxSource(four, known.classes, known.files)
+    raise AssertionError("obtain_idx returned without the files")
 
 
 def idx_state(source: Idx) -> list[str]:
     """A published set is known by its checksums, wherever it lies."""
     if source.dataset is None:
         four = _in_folder(source)
-        return [str(four[0].resolve()), stamp(four)]
+        return [str(four[0].resolve()), stamp(*four)]
     return [file.sha256 for file in _known(source).files]
 
 
