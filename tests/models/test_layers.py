@@ -1,0 +1,210 @@
+"""Batch norm over ranks, spectral norm, projection."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from ganlib.models.layers import Alone, BatchNorm, Conv, Projection, SpectralNorm
+from tests.ranks import on_ranks
+
+
+class OneOfMany(Alone):
+    """Takes the path of several ranks, in a world where every rank holds the same batch."""
+
+    world = 2
+
+    def sum(self, tensor):
+        return tensor * 2  # whose backward doubles the gradient, as summing over ranks does
+
+
+def filled(norm):
+    with torch.no_grad():
+        norm.weight.copy_(torch.linspace(0.5, 1.5, len(norm.weight)))
+        norm.bias.copy_(torch.linspace(-1, 1, len(norm.bias)))
+    return norm
+
+
+@pytest.mark.parametrize("shape", [(8, 5), (8, 5, 3, 4)])
+@pytest.mark.parametrize("replicas", [Alone(), OneOfMany()])
+def test_batch_norm_is_torchs_on_the_batch_of_all_ranks(shape, replicas):
+    torch.manual_seed(0)
+    kind = nn.BatchNorm1d if len(shape) == 2 else nn.BatchNorm2d
+    theirs = filled(kind(5)).double()
+    ours = filled(BatchNorm(5, replicas=replicas)).double()
+    near = {"rtol": 1e-9, "atol": 1e-9}
+    for _ in range(3):
+        x = torch.randn(shape, dtype=torch.float64) * 2 + 3
+        mine = x.clone().requires_grad_()
+        all_ranks = torch.cat([x] * replicas.world).requires_grad_()
+        y = ours(mine)
+        whole = theirs(all_ranks)
+        torch.testing.assert_close(y, whole[: len(x)], **near)
+        y.sin().sum().backward()
+        whole.sin().sum().backward()
+        # Every rank's loss counts in each sample's gradient, as the sum's backward adds them.
+        torch.testing.assert_close(mine.grad, all_ranks.grad[: len(x)], **near)
+    torch.testing.assert_close(ours.running_mean, theirs.running_mean, **near)
+    torch.testing.assert_close(ours.running_var, theirs.running_var, **near)
+    torch.testing.assert_close(ours.eval()(x), theirs.eval()(x), **near)
+
+
+def batch_norm_run(replicas, dtype):
+    torch.manual_seed(1)
+    norm = filled(BatchNorm(6, replicas=replicas)).to(dtype)
+    conv = nn.Conv2d(2, 6, 3, bias=False).to(dtype)
+    for _ in range(3):
+        x = replicas.slice(torch.randn(8, 2, 7, 7, dtype=dtype) * 3 + 5).requires_grad_()
+        y = norm(conv(x))
+        # A penalty on the gradient, so that the sums are differentiated twice.
+        (slope,) = torch.autograd.grad(torch.tanh(y).sum(), x, create_graph=True)
+        for parameter in [*norm.parameters(), *conv.parameters()]:
+            parameter.grad = None
+        (torch.sin(y).mean() + slope.square().sum() / len(x)).backward()
+        replicas.average_gradients([*norm.parameters(), *conv.parameters()])
+    grads = [p.grad.clone() for p in [*norm.parameters(), *conv.parameters()]]
+    buffers = [norm.running_mean, norm.running_var]
+    return {"grads": grads, "buffers": buffers, "y": replicas.gather(y)}
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-5)])
+def test_batch_norm_of_two_ranks_is_that_of_one_under_double_backward(dtype, tolerance):
+    one, two = (on_ranks(world, batch_norm_run, dtype)[0] for world in (1, 2))
+    pairs = zip(
+        [*one["grads"], *one["buffers"], one["y"]],
+        [*two["grads"], *two["buffers"], two["y"]],
+        strict=True,
+    )
+    for a, b in pairs:
+        assert (a - b).norm() <= tolerance * a.norm()
+
+
+@pytest.mark.parametrize("replicas", [Alone(), OneOfMany()])
+def test_batch_norm_under_autocast_keeps_type_and_float32_statistics(replicas):
+    norm = BatchNorm(4, replicas=replicas)
+    x = torch.randn(64, 4, 8, 8, dtype=torch.bfloat16) + 100
+    with torch.autocast("cpu", torch.bfloat16):
+        y = norm(x)
+    assert y.dtype == torch.bfloat16
+    assert norm.running_mean.dtype == torch.float32
+    torch.testing.assert_close(norm.running_mean, 0.1 * x.float().mean((0, 2, 3)))
+    torch.testing.assert_close(y.float().std((0, 2, 3)), torch.ones(4), rtol=0.02, atol=0)
+
+
+def test_batch_norm_over_ranks_loses_no_digits_far_from_zero():
+    """Sums around the running mean: 1e4 times the spread costs nothing once it is known."""
+    torch.manual_seed(0)
+    norm = BatchNorm(3, replicas=OneOfMany())
+    norm.running_mean.fill_(1e4)
+    y = norm(torch.randn(64, 3, 4, 4) + 1e4)
+    torch.testing.assert_close(y.std((0, 2, 3)), torch.ones(3), rtol=2e-3, atol=0)
+
+
+def power(norm, weight, steps):
+    for _ in range(steps):
+        normal = norm(weight)
+    return normal
+
+
+@pytest.mark.parametrize("shape", [(7,), (16, 3, 4, 4), (1, 50), (10, 200)])
+def test_spectral_norm_reaches_the_largest_singular_value(shape):
+    torch.manual_seed(0)
+    weight = torch.randn(*shape) if len(shape) > 1 else torch.randn(7, 7)
+    normal = power(SpectralNorm(weight), weight, 300)
+    assert torch.linalg.matrix_norm(normal.flatten(1), ord=2) == pytest.approx(1, rel=1e-5)
+    direction = weight / torch.linalg.matrix_norm(weight.flatten(1), ord=2)
+    torch.testing.assert_close(normal, direction, rtol=1e-4, atol=1e-5)
+
+
+def test_spectral_norm_takes_one_step_in_training_and_none_in_evaluation():
+    torch.manual_seed(0)
+    weight = torch.randn(20, 30)
+    norm = SpectralNorm(weight, warm_up=0)
+    before = norm.left.clone()
+    norm.eval()
+    assert torch.equal(norm(weight), norm(weight))
+    assert torch.equal(norm.left, before)
+    norm.train()
+    norm(weight)
+    right = nn.functional.normalize(weight.T @ before, dim=0)
+    torch.testing.assert_close(norm.left, nn.functional.normalize(weight @ right, dim=0))
+
+
+def test_the_gradient_of_spectral_norm_is_equation_12():
+    """dV/dW = (g - (g : V) u v^T) / sigma for a linear functional g of V = W / sigma."""
+    torch.manual_seed(0)
+    weight = torch.randn(6, 9, dtype=torch.float64).requires_grad_()
+    norm = SpectralNorm(weight).double()
+    power(norm, weight.detach(), 500)
+    g = torch.randn(6, 9, dtype=torch.float64)
+    (norm(weight) * g).sum().backward()
+    u, s, v = torch.linalg.svd(weight.detach())
+    normal = weight.detach() / s[0]
+    expected = (g - (g * normal).sum() * torch.outer(u[:, 0], v[0])) / s[0]
+    torch.testing.assert_close(weight.grad, expected, rtol=1e-6, atol=1e-8)
+
+
+def test_spectral_norm_under_double_backward():
+    torch.manual_seed(0)
+    norm = SpectralNorm(torch.randn(4, 5)).double().eval()
+    # Constants to autograd: compare with fixed singular vectors, not with numeric differences.
+    weight = torch.randn(4, 5, dtype=torch.float64, requires_grad=True)
+    right = nn.functional.normalize(weight.detach().T @ norm.left, dim=0)
+    left = nn.functional.normalize(weight.detach() @ right, dim=0)
+
+    def slope_norm(normal):
+        (grad,) = torch.autograd.grad(torch.tanh(normal).sum(), weight, create_graph=True)
+        return torch.autograd.grad(grad.square().sum(), weight)[0]
+
+    torch.testing.assert_close(
+        slope_norm(norm(weight)), slope_norm(weight / (left @ weight @ right))
+    )
+
+
+def test_two_forwards_before_one_backward():
+    conv = Conv(1, 4, 3, spectral=True)
+    real, fake = torch.randn(2, 1, 5, 5), torch.randn(2, 1, 5, 5)
+    (conv(real).sum() - conv(fake).sum()).backward()
+    assert conv.weight.grad.isfinite().all()
+
+
+def test_spectral_norm_is_not_rounded_by_autocast():
+    torch.manual_seed(0)
+    weight = torch.randn(8, 8)
+    norm = SpectralNorm(weight).eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = norm(weight)
+    assert inside.dtype == torch.float32
+    assert torch.equal(inside, norm(weight))
+
+
+def test_projection_is_its_formula_and_its_two_terms_have_one_scale():
+    """Equation 3 by hand; each of w and v has singular value one, whatever the raw weights are."""
+    torch.manual_seed(0)
+    head = Projection(40, 10, spectral=True)
+    with torch.no_grad():
+        head.weight.mul_(100)
+        head.embedding.mul_(0.01)
+        head.bias.fill_(0.5)
+    for _ in range(300):
+        head(torch.zeros(1, 40), torch.zeros(1, dtype=torch.int64))
+    head.eval()
+    phi, label = torch.randn(6, 40), torch.tensor([0, 9, 3, 3, 7, 1])
+    w = head.weight[0] / head.weight.norm()
+    v = head.embedding / torch.linalg.matrix_norm(head.embedding, ord=2)
+    expected = phi @ w + (v[label] * phi).sum(1) + 0.5
+    torch.testing.assert_close(head(phi, label), expected, rtol=1e-4, atol=1e-5)
+    # Neither term may drown the other: a row of v is no longer than w, and no less than 1/sqrt(K).
+    row_K = v.norm(dim=1)
+    assert row_K.max() <= 1 + 1e-6
+    assert row_K.square().mean() >= 1 / 10 - 1e-6
+
+
+def test_projection_without_spectral_norm_and_in_bfloat16():
+    head = Projection(5, 3, spectral=False)
+    phi = torch.randn(4, 5)
+    label = torch.tensor([0, 1, 2, 0])
+    expected = phi @ head.weight[0] + (head.embedding[label] * phi).sum(1)
+    torch.testing.assert_close(head(phi, label), expected)
+    assert head(phi.bfloat16(), label).dtype == torch.float32
