@@ -154,7 +154,8 @@ def closing(home: Home, pipeline_id: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        finish(home, pipeline_id, *ending(error))
+        with _not_hiding(error):
+            finish(home, pipeline_id, *ending(error))
         raise
     finish(home, pipeline_id, "FINISHED", "done")
 
@@ -167,6 +168,21 @@ def ending(error: BaseException) -> tuple[Status, str, str]:
         return "FAILED", "diverged", f"Diverged: {error.message}."
     text = error.message if isinstance(error, GanlibError) else f"{type(error).__name__}: {error}"
     return "FAILED", "failed", f"Failed: {text}"
+
+
+def close(journal: Journal, error: BaseException) -> None:
+    """Close a run that ended in `error`."""
+    with _not_hiding(error):
+        journal.close(*ending(error))
+
+
+@contextmanager
+def _not_hiding(error: BaseException) -> Iterator[None]:
+    """A full disk that cannot take the end of a run must not hide what ended it."""
+    try:
+        yield
+    except GanlibError as another:
+        error.add_note(f"and the run could not be closed: {another.message}")
 
 
 def note(home: Home, pipeline_id: str, text: str) -> None:

@@ -155,7 +155,7 @@ def _closing(work: Work) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        work.journal.close(*pipelines.ending(error))
+        pipelines.close(work.journal, error)
         raise
 
 

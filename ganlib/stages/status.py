@@ -105,13 +105,12 @@ def _models(home: Home) -> tuple[tuple[ModelStatus, ...], str]:
         table = describe(home)
     except GanlibError as error:
         return (), error.message
-    rows = table.to_dict(orient="records")
     return tuple(
         ModelStatus(
-            name=str(row["name"]),
+            name=str(row["model"]),
             version=str(row["version"]),
-            aliases=tuple(row["aliases"]),
-            verdict=str(row.get("verdict") or ""),
+            aliases=tuple(str(row["aliases"]).split(", ")) if row["aliases"] else (),
+            verdict=str(row["decision"]),
         )
-        for row in rows
+        for row in table.to_dict(orient="records")
     ), ""

@@ -10,10 +10,9 @@ from ganlib.stages import training_runs
 from ganlib.stages.context import Context
 from ganlib.stages.records import Work, run_stage
 from ganlib.stages.values import Best, Classifiers, DatasetRef, StageResult
+from ganlib.training import Journal
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ganlib.cluster import TrialResult
 
 
@@ -64,7 +63,7 @@ def _sweep(work: Work, dataset: DatasetRef, classifiers: Classifiers | None) -> 
     if config.sweep.trials == 1 or not config.sweep.space:
         work.journal.note("nothing to choose from: the settings stay as they are")
         return Best(overlay={}, trial=0, trials=0, readings={}, target=target)
-    from ganlib.cluster import TrialPlan, best, draw, sweep
+    from ganlib.cluster import TrialPlan, best, draw, sweep, to_frame
 
     work.journal.params({"sweep": config.sweep.model_dump(mode="json")})
     work.journal.dataset(config.name, dataset.fingerprint, dataset.folder)
@@ -93,15 +92,13 @@ def _sweep(work: Work, dataset: DatasetRef, classifiers: Classifiers | None) -> 
         )
         winner = best(results, config.sweep)
         for journal, result in zip(journals, results, strict=True):
-            verdict = "winner" if result.number == winner.number else result.reason
-            text = training_runs.readings(result.readings)
-            journal.close("FINISHED", verdict, f"{result.images:,} images: {text}.")
+            _close(journal, result, winner)
     return Best(
         overlay=winner.overlay,
         trial=winner.number,
         trials=len(results),
         readings=winner.readings,
-        table=work.table("trials", _table(results, winner.number)),
+        table=work.table("trials", to_frame(results)),
         target=target,
     )
 
@@ -113,27 +110,21 @@ def _budgeted(config: PipelineConfig, images: int) -> GanConfig | ClassifierConf
     return chosen.model_copy(update={"budget": budget})
 
 
-def _table(results: list[TrialResult], winner: int) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame(
-        {
-            "trial": result.number,
-            "winner": result.number == winner,
-            "images": result.images,
-            "ended_by": result.reason,
-            "score": result.score,
-            **result.readings,
-            **result.overlay,
-        }
-        for result in results
-    )
+def _close(journal: Journal, result: TrialResult, winner: TrialResult) -> None:
+    """A trial that fell over failed, though the sweep goes on."""
+    text = result.note or training_runs.readings(result.readings)
+    sentence = f"{result.images:,} images: {text}."
+    if result.reason in ("diverged", "failed", "lost"):
+        journal.close("FAILED", result.reason, sentence)
+    else:
+        verdict = "winner" if result.number == winner.number else result.reason
+        journal.close("FINISHED", verdict, sentence)
 
 
 def _describe(made: Best) -> str:
     if not made.trials:
         return "Nothing to choose from: the settings stay as they are."
-    changed = ", ".join(f"{path}={value:.4g}" for path, value in made.overlay.items())
+    changed = ", ".join(f"{path}={value}" for path, value in made.overlay.items())
     text = training_runs.readings(made.readings)
     return (
         f"Trial {made.trial} of {made.trials} wins ({changed or 'as the recipe stands'}): {text}."

@@ -69,7 +69,7 @@ def owning(home: Home, identities: Sequence[RunIdentity]) -> Iterator[list[Journ
         yield journals
     except BaseException as error:
         for journal in journals:
-            journal.close(*pipelines.ending(error))
+            pipelines.close(journal, error)
         raise
 
 

@@ -1,0 +1,162 @@
+"""How long and how much memory, before the first long stage: a few real steps, timed."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganlib.config import ClassifierConfig, GanConfig, PipelineConfig
+from ganlib.stages import classifiers, gan
+from ganlib.stages.values import DatasetRef, Forecast, StageForecast
+from ganlib.stages.why import done, order
+from ganlib.storage import Home
+
+if TYPE_CHECKING:
+    from ganlib.training.loop import Task
+
+# Measured on two CPU cores; they only weigh where a run is short.
+RAY_START_S = 8.0
+FIT_START_S = 12.0
+TRIAL_START_S = 2.0
+EVALUATE_START_S = 3.0
+PROCESS_MB = 700
+RAY_MB = 1000
+MEASURE_S = 1.0
+SWEEP_SHARE = 0.7  # of the trials' images, as some are stopped early
+
+
+def forecast(home: Home, config: PipelineConfig, dataset: DatasetRef) -> Forecast:
+    """What is done already counts nothing; with all done nothing is measured, and torch not loaded.
+
+    Steps are timed on one thread of this machine, so a cluster will do better.
+    """
+    made, first = done(home, config)
+    left = order(config)[order(config).index(first) :] if first else ()
+    left = tuple(stage for stage in left if stage != "prepare")
+    if not left:
+        return Forecast(stages=(), seconds=0, megabytes=0, basis="all is done already")
+    speeds = _Speeds(config, dataset, made)
+    stages = tuple(
+        StageForecast(stage=stage, seconds=round(seconds, 1), basis=basis)
+        for stage in left
+        for seconds, basis in [_stage(stage, config, dataset, speeds)]
+    )
+    start = RAY_START_S if {"classifiers", "sweep", "gan"} & set(left) else 0.0
+    return Forecast(
+        stages=stages,
+        seconds=round(start + sum(stage.seconds for stage in stages), 1),
+        megabytes=_megabytes(config, dataset),
+        basis=f"an estimate: steps timed here for a second, {_cores()} cores, all images shown",
+    )
+
+
+def _stage(
+    stage: str, config: PipelineConfig, dataset: DatasetRef, speeds: _Speeds
+) -> tuple[float, str]:
+    cluster, cores = config.cluster, _cores()
+    match stage:
+        case "classifiers":
+            workers = 2 * cluster.classifier_workers
+            images = 2 * config.classifier.budget.images
+            rate = speeds.classifier * min(workers, cores)
+            return FIT_START_S + images / rate, f"{images:,} images at {rate:,.0f}/s"
+        case "sweep":
+            if config.sweep.trials == 1 or not config.sweep.space:
+                return 0.0, "nothing to choose from"
+            one = speeds.gan if config.sweep.target == "gan" else speeds.classifier
+            rate = one * min(config.sweep.concurrent, cores)
+            images = round(SWEEP_SHARE * config.sweep.trials * config.sweep.images)
+            starts = TRIAL_START_S * config.sweep.trials
+            return starts + images / rate, f"about {images:,} images at {rate:,.0f}/s"
+        case "gan":
+            images, rate = config.gan.budget.images, speeds.gan * min(cluster.workers, cores)
+            return FIT_START_S + images / rate, f"{images:,} images at {rate:,.0f}/s"
+        case _:
+            count = config.evaluation.samples or dataset.counts.get("test", 0)
+            images = count * config.evaluation.repeats + dataset.counts.get("train", 0)
+            rate = 4 * speeds.gan  # a forward pass beside a whole step
+            return EVALUATE_START_S + images / rate, f"{images:,} images looked at"
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _megabytes(config: PipelineConfig, dataset: DatasetRef) -> int:
+    """Each process holds the images as bytes; Ray itself takes about a gigabyte."""
+    images = sum(dataset.counts.values()) * dataset.size**2 * dataset.channels / 1e6
+    workers = max(
+        2 * config.cluster.classifier_workers, config.cluster.workers, config.sweep.concurrent
+    )
+    return round(RAY_MB + (workers + 1) * (PROCESS_MB + images))
+
+
+class _Speeds:
+    """Images per second of one worker, measured when first asked for."""
+
+    def __init__(self, config: PipelineConfig, dataset: DatasetRef, made: dict[str, Any]) -> None:
+        self._config, self._dataset, self._best = config, dataset, made.get("sweep")
+        self._known: dict[str, float] = {}
+
+    @property
+    def gan(self) -> float:
+        return self._speed("gan", gan.settings(self._config, self._best))
+
+    @property
+    def classifier(self) -> float:
+        return self._speed("classifier", classifiers.settings(self._config, self._best))
+
+    def _speed(self, name: str, settings: GanConfig | ClassifierConfig) -> float:
+        if name not in self._known:
+            self._known[name] = _measure(settings, self._dataset, self._config.cluster.threads)
+        return self._known[name]
+
+
+def _measure(settings: GanConfig | ClassifierConfig, dataset: DatasetRef, threads: int) -> float:
+    """Steps on one batch of the real images, the first one not counted."""
+    import torch
+
+    from ganlib.data import Dataset
+    from ganlib.determinism import Replicas
+    from ganlib.training.loop import Batch
+
+    data = Dataset.open(Path(dataset.folder), dataset.fingerprint).load("validation")
+    draws = settings.discriminator.steps if isinstance(settings, GanConfig) else 1
+    row_N = torch.arange(settings.batch_size * draws) % len(data)
+    batch = Batch(data.image_NHWC[row_N], data.label_N[row_N])
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        task = _task(settings, dataset)
+        task.step(batch, 0, Replicas())
+        steps, begun = 0, time.perf_counter()
+        while steps < 2 or time.perf_counter() - begun < MEASURE_S:
+            task.step(batch, 0, Replicas())
+            steps += 1
+        return steps * len(row_N) / (time.perf_counter() - begun)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _task(settings: GanConfig | ClassifierConfig, dataset: DatasetRef) -> Task:
+    import torch
+
+    from ganlib.determinism import Replicas
+    from ganlib.training import precision
+    from ganlib.training.classifier_task import ClassifierTask
+    from ganlib.training.gan_task import GanTask
+
+    device = torch.device("cpu")
+    made: dict[str, Any] = {
+        "size": dataset.size,
+        "channels": dataset.channels,
+        "classes": dataset.classes,
+        "arithmetic": precision.resolve(settings.precision, device, dataset.size),
+        "replicas": Replicas(),
+        "device": device,
+    }
+    if isinstance(settings, GanConfig):
+        return GanTask(settings, **made)
+    return ClassifierTask(settings, **made)
