@@ -1,4 +1,4 @@
-"""What the machine does while runs go on, in MLflow's own names, so its System metrics page shows it.
+"""What the machine does while runs go on, under the names MLflow's System metrics page reads.
 
 Taken by the writer, not by the run: training has no thread for it.
 """
@@ -63,7 +63,7 @@ class SystemMetrics:
 def read_machine() -> dict[str, float]:
     """Load and memory now; empty where psutil is missing."""
     try:
-        import psutil
+        import psutil  # type: ignore[import-untyped]
     except ImportError:
         return {}
     memory = psutil.virtual_memory()

@@ -1,0 +1,55 @@
+"""What a person reads on a model version's page in MLflow: markdown, at most 5000 characters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+LONGEST = 5000
+
+
+def card(
+    *,
+    name: str,
+    kind: str,
+    network: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    dataset_fingerprint: str,
+    config: Mapping[str, Any],
+    verdict: str = "",
+) -> str:
+    """The model card; `verdict` is the decision on it, once there is one."""
+    classes = network["classes"]
+    shape = f"{network['size']} x {network['size']} x {network['channels']}"
+    lines = [f"**{verdict}**", ""] if verdict else []
+    lines += [
+        f"{kind.capitalize()} of {shape} images, {len(classes)} classes: {_some(classes)}.",
+        "",
+        "| metric | value |",
+        "|---|---|",
+        *(f"| {key} | {value:.4g} |" for key, value in sorted(metrics.items())),
+        "",
+        f"Data: `{dataset_fingerprint}`. Weights are safetensors; no pickle is loaded.",
+        "",
+        "```python",
+        *_usage(name, kind, network),
+        "```",
+    ]
+    text = "\n".join(lines)
+    settings = "\n\nConfiguration:\n\n```json\n" + json.dumps(config, indent=1) + "\n```"
+    return text + settings if len(text + settings) <= LONGEST else text[:LONGEST]
+
+
+def _some(classes: list[str]) -> str:
+    return ", ".join(classes[:12]) + (" ..." if len(classes) > 12 else "")
+
+
+def _usage(name: str, kind: str, network: Mapping[str, Any]) -> list[str]:
+    load = f'model = mlflow.pyfunc.load_model("models:/{name}@champion")'
+    size, channels = network["size"], network["channels"]
+    if kind == "generator":
+        table = 'pd.DataFrame({"seed": [0, 1], "class": [0, 1]}, dtype="int64")'
+        return [load, f"images = model.predict({table})  # (2, {size}, {size}, {channels}) uint8"]
+    images = f"np.zeros((2, {size}, {size}, {channels}), np.uint8)"
+    return [load, f"probabilities = model.predict({images})  # (2, {len(network['classes'])})"]
