@@ -21,6 +21,7 @@ from flows import settings
 from ganlib.errors import StorageError
 from ganlib.storage import holding
 
+# A server for one command needs no pages and no schedules; one for `ganlib ui` has both.
 EPHEMERAL = {
     "PREFECT_UI_ENABLED": "0",
     "PREFECT__SERVER_EPHEMERAL": "1",
@@ -59,6 +60,16 @@ class Server:
                 )
             time.sleep(0.05)
 
+    @property
+    def page(self) -> str:
+        """Where a browser goes."""
+        return self.api_url.removesuffix("/api")
+
+    @property
+    def ended(self) -> bool:
+        """Whether our own server has died."""
+        return self._process is not None and self._process.poll() is not None
+
     def stop(self, timeout_s: float = 10.0) -> None:
         """Let it write what it was told and end; nothing to do for a server that is not ours."""
         process, self._process = self._process, None
@@ -73,27 +84,37 @@ class Server:
             process.wait()
 
 
-def start(home: Path) -> Server:
-    """Start one on a free port and name it in `PREFECT_API_URL`; one named there is used."""
+def start(home: Path, *, pages: bool = False, port: int = 0) -> Server:
+    """Start one and name it in `PREFECT_API_URL`; one that is named there already is used.
+
+    On `port`, or on a free one when that is taken. With `pages` it serves Prefect's UI too.
+    """
     log = home / "prefect" / "server.log"
     named = os.environ.get("PREFECT_API_URL")
     if named:
         return Server(named.rstrip("/"), None, log)
-    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
-        port = listener.getsockname()[1]
+    with _listen(port) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
+        kind = {"PREFECT_UI_ENABLED": "1", "PREFECT_UI_API_URL": url} if pages else EPHEMERAL
         with log.open("ab") as output:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "flows.server", str(home), str(listener.fileno())],
-                env={**os.environ, **EPHEMERAL},
+                env={**os.environ, **kind},
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
                 pass_fds=(listener.fileno(),),
                 start_new_session=True,
             )
-    url = f"http://127.0.0.1:{port}/api"
     os.environ["PREFECT_API_URL"] = url
     return Server(url, process, log)
+
+
+def _listen(port: int) -> socket.socket:
+    try:
+        return socket.create_server(("127.0.0.1", port), backlog=128)
+    except OSError:
+        return socket.create_server(("127.0.0.1", 0), backlog=128)
 
 
 def _answers(api_url: str) -> str:

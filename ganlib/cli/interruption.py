@@ -15,7 +15,7 @@ SHOW_CURSOR = "\x1b[?25h"
 
 
 @contextmanager
-def orderly() -> Iterator[None]:
+def orderly(words: str = "closing the runs") -> Iterator[None]:
     """Either signal raises KeyboardInterrupt in the main thread, once.
 
     What is running unwinds: journals are closed as KILLED, Ray is stopped, MLflow is told. The
@@ -30,7 +30,7 @@ def orderly() -> Iterator[None]:
         seen.append(number)
         if len(seen) > 1:
             at_once()
-        _say("\ninterrupted: closing the runs; once more to stop at once\n")
+        _say(f"\ninterrupted: {words}; once more to stop at once\n")
         raise KeyboardInterrupt
 
     before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}

@@ -77,6 +77,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         output.let_go()
+    return _go_on(answer)
+
+
+def _go_on(answer: output.Answer) -> int:
+    """What a command does after it has told its result: serve pages, until Ctrl-C."""
+    if answer.after is None:
+        return answer.exit
+    try:
+        with interruption.orderly("stopping"):
+            answer.after()
+    except KeyboardInterrupt:
+        return answer.exit
+    except Exception as error:
+        _explain(error)
+        return getattr(error, "exit_code", 1)
     return answer.exit
 
 
@@ -96,7 +111,7 @@ def _documented(arguments: list[str]) -> int:
             write(output.document(name, answer.exit, answer.result, told))
     except BrokenPipeError:
         pass  # nobody wanted to know; the exit code still tells
-    return answer.exit
+    return _go_on(answer)
 
 
 def _run(arguments: list[str]) -> tuple[str, output.Answer, BaseException | None]:

@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answer:
-    """`result` is the document's; `show` prints the same for a person."""
+    """`result` is the document's; `show` prints the same for a person.
+
+    `after` is what goes on once it is told, until it returns or is interrupted.
+    """
 
     result: dict[str, Any] = field(default_factory=dict)
     exit: int = 0
     show: Callable[[Console], None] | None = None
+    after: Callable[[], None] | None = None
 
 
 def document(

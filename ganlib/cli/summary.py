@@ -1,4 +1,4 @@
-"""The end of a run: what was made, what it is called, where to look, how long it took, what next."""
+"""The end of a run: what was made, its alias, where to look, how long it took, what next."""
 
 from __future__ import annotations
 
@@ -123,8 +123,8 @@ def _made(done: PipelineResult) -> list[tuple[str, str, str]]:
         what = f"trial {best.trial} of {best.trials}: {changes or 'the recipe as it stands'}"
         rows.append(("sweep", what, best.table or ""))
     if candidate := done.candidate:
-        model = candidate.model
-        rows.append(("generator", f"{model.images:,} images, {model.reason}", model.folder))
+        trained = candidate.model
+        rows.append(("generator", f"{trained.images:,} images, {trained.reason}", trained.folder))
     if evaluation := done.evaluation:
         rows.append(
             ("judge's test", f"accuracy {evaluation.judge.accuracy:.2%}", evaluation.judge.table)

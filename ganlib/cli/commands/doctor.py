@@ -1,0 +1,48 @@
+"""`ganlib doctor`: what a run needs of this machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ganlib.cli import tables
+from ganlib.cli.options import EPILOG, Options, common
+from ganlib.cli.output import Answer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@click.command(epilog=EPILOG)
+@common
+def doctor(options: Options) -> Answer:
+    """Check this machine, and name the one setting that mends what fails.
+
+    Ends with 1 if something a run needs is missing.
+    """
+    options.unused()
+    from ganlib import api
+
+    checks = api.doctor(home=options.place)
+    failed = [check for check in checks if not check.ok]
+
+    def show(console: Console) -> None:
+        from rich.text import Text
+
+        rows = [
+            (
+                check.name,
+                Text("ok", style="green") if check.ok else Text("FAILS", style="bold red"),
+                check.found,
+            )
+            for check in checks
+        ]
+        tables.show(console, ("check", "", "found"), rows)
+        for check in failed:
+            console.print(f"{check.name}: {check.fix}", markup=False, style="bold")
+        if not failed:
+            console.print("all is well: ganlib run")
+
+    told = {"checks": [check.model_dump(mode="json") for check in checks]}
+    return Answer(told, exit=1 if failed else 0, show=show)
