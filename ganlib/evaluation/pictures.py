@@ -74,6 +74,7 @@ def curves(
             axes.legend(frameon=False, fontsize="small")
         axes.set_title(name.replace("_", " "), fontsize="medium")
         axes.set_xlabel("images", fontsize="small")
+        axes.locator_params(axis="x", nbins=5)
         axes.ticklabel_format(axis="x", style="plain")
         axes.tick_params(labelsize="small")
         axes.grid(alpha=0.3)

@@ -105,7 +105,7 @@ class SpectralNorm(nn.Module):
     def __init__(self, weight: Tensor, *, warm_up: int = 15) -> None:
         super().__init__()
         matrix_RF = weight.detach().flatten(1)
-        self.register_buffer("left", F.normalize(torch.randn(len(matrix_RF)), dim=0))
+        self.register_buffer("left", F.normalize(torch.randn(len(matrix_RF)).to(weight), dim=0))
         for _ in range(warm_up):
             self.left.copy_(_step(matrix_RF, self.left)[0])
 
