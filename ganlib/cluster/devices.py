@@ -1,0 +1,86 @@
+"""What the Ray under way has to offer, and how workers share it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from ganlib.config import ClusterConfig
+from ganlib.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Devices:
+    """`cpus` and `gpus` are the whole cluster's; `threads` a worker's."""
+
+    kind: Literal["cpu", "cuda"]
+    cpus: int
+    gpus: int
+    threads: int
+    strict: bool = False
+
+    @classmethod
+    def of(cls, cluster: ClusterConfig) -> Devices:
+        """Of the session under way; raises ConfigError when cuda is asked for and not there."""
+        import ray
+
+        found = ray.cluster_resources()
+        cpus, gpus = int(found.get("CPU", 0)), int(found.get("GPU", 0))
+        if cluster.device == "cuda" and not gpus:
+            raise ConfigError(
+                "cluster.device is cuda, and Ray sees no GPU",
+                where="cluster.device",
+                hint="set it to auto, or check nvidia-smi and CUDA_VISIBLE_DEVICES",
+            )
+        kind: Literal["cpu", "cuda"] = "cuda" if gpus and cluster.device != "cpu" else "cpu"
+        return cls(kind, cpus, gpus, cluster.threads, strict=cluster.device == "cuda")
+
+    def workers(self, asked: int, batch: int) -> int:
+        """How many of the `asked` workers there are places for.
+
+        One GPU serves one worker: with `device: auto` fewer GPUs mean fewer workers, which shows in
+        no result, as the batch is that of all workers together. Raises ConfigError where there is
+        not enough.
+        """
+        if self.kind == "cuda":
+            if asked <= self.gpus:
+                return asked
+            if not self.strict:
+                return max(n for n in range(1, self.gpus + 1) if batch % n == 0)
+            raise ConfigError(
+                f"{asked} workers want a GPU each, and there are {self.gpus}",
+                where="cluster.workers",
+                hint=f"set cluster.workers={self.gpus}, or cluster.device=auto",
+            )
+        if asked * self.threads > self.cpus:
+            raise ConfigError(
+                f"{asked} workers of {self.threads} threads want {asked * self.threads} CPUs, "
+                f"and Ray has {self.cpus}",
+                where="cluster.workers",
+                hint="set fewer cluster.workers or cluster.threads",
+            )
+        return asked
+
+    def side_by_side(self, workers: int) -> int:
+        """How many groups of `workers` fit at once."""
+        room = self.cpus // (workers * self.threads)
+        if self.kind == "cuda":
+            room = min(room, self.gpus // workers)
+        return max(1, room)
+
+    def of_worker(self) -> dict[str, float]:
+        """The resources one worker of a fit takes."""
+        return {"CPU": float(self.threads)} | ({"GPU": 1.0} if self.kind == "cuda" else {})
+
+    def trials(self, concurrent: int) -> int:
+        """How many trials run at once: never more than have a place, so that none waits for ever
+        for one that a retried trial of lower number needs."""
+        return max(1, min(concurrent, self.cpus // self.threads))
+
+    def of_trial(self, at_once: int) -> dict[str, float]:
+        """The resources one trial takes; trials share GPUs."""
+        if self.kind == "cpu":
+            return {"CPU": self.threads}
+        share = min(1.0, self.gpus / at_once)
+        return {"CPU": self.threads, "GPU": math.floor(share * 1000) / 1000}

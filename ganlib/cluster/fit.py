@@ -1,0 +1,145 @@
+"""One run, or several side by side, on Ray Train's workers."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from ganlib.cluster.devices import Devices
+from ganlib.cluster.session import in_threads, is_local, ray_session
+from ganlib.cluster.verdicts import Verdicts, from_dict
+from ganlib.config import ClusterConfig
+from ganlib.errors import StageFailed
+from ganlib.training import Outcome, RunSpec
+
+# Train's helpers for Ray Data and for clusters that outlive the driver: two processes and 3 s a fit
+# that a Ray of our own has no use for.
+NEEDLESS = frozenset({"DatasetsCallback", "PlacementGroupCleanerCallback"})
+
+
+def fit(spec: RunSpec, cluster: ClusterConfig, *, workers: int, log: Path | None = None) -> Outcome:
+    """Train `spec` on `workers` processes.
+
+    A lost worker restarts them all from the last snapshot, up to `cluster.max_failures` times; the
+    weights at the end are those of a run nobody disturbed. A finished run answers without workers.
+    Ray is that of the `ray_session` around it, or one of its own with `log`. Raises what training
+    raises as itself (Diverged, ConfigError, StorageError...), and StageFailed for anything else.
+    """
+    return fit_many([spec], cluster, workers=workers, log=log)[0]
+
+
+def fit_many(
+    specs: Sequence[RunSpec], cluster: ClusterConfig, *, workers: int, log: Path | None = None
+) -> tuple[Outcome, ...]:
+    """`fit` of each, as many at a time as there are CPUs (or GPUs) for; outcomes in order.
+
+    When one fails the others still come to their end, so that trying again repeats nothing; then
+    the first failure is raised.
+    """
+    if all(_is_finished(spec) for spec in specs):
+        return tuple(_finished(spec) for spec in specs)
+    with ray_session(cluster, log=log or Path(specs[0].run_folder) / "ray.log"):
+        devices = Devices.of(cluster)
+        workers = devices.workers(workers, specs[0].config.batch_size)
+        width = devices.side_by_side(workers)
+        done: list[Future[Outcome]] = []
+        for start in range(0, len(specs), width):
+            some = [spec.model_copy(update={"workers": workers}) for spec in specs[start:][:width]]
+            done.extend(in_threads([(_fit_one, (s, cluster, devices)) for s in some]))
+        return tuple(future.result() for future in done)
+
+
+def _is_finished(spec: RunSpec) -> bool:
+    folder = Path(spec.run_folder)
+    return (folder / "outcome.json").is_file() and (folder / "model" / "network.json").is_file()
+
+
+def _finished(spec: RunSpec) -> Outcome:
+    """Raises ConfigError if the outcome there is another configuration's."""
+    from ganlib.training.execute import execute
+
+    return execute(spec)
+
+
+def _fit_one(spec: RunSpec, cluster: ClusterConfig, devices: Devices) -> Outcome:
+    if _is_finished(spec):
+        return _finished(spec)
+    folder = Path(spec.run_folder)
+    name = f"attempt-{uuid.uuid4().hex[:12]}"
+    verdicts = Verdicts(folder / f"verdicts-{name}")
+    job = {
+        "spec": spec.model_dump(mode="json"),
+        "verdicts": str(verdicts.folder),
+        "device": devices.kind,
+    }
+    try:
+        return _answer(_train(job, spec, cluster, devices, name), verdicts, spec)
+    finally:
+        shutil.rmtree(verdicts.folder, ignore_errors=True)
+        shutil.rmtree(folder / "ray", ignore_errors=True)
+
+
+def _train(
+    job: dict[str, Any], spec: RunSpec, cluster: ClusterConfig, devices: Devices, name: str
+) -> dict[str, Any] | Exception:
+    """What rank 0 returned, or why there is nothing."""
+    from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
+    from ray.train.torch import TorchConfig
+
+    from ganlib.cluster.worker import train
+
+    trainer = _trainer()(
+        train,
+        train_loop_config=job,
+        torch_config=TorchConfig(backend="nccl" if devices.kind == "cuda" else "gloo"),
+        scaling_config=ScalingConfig(
+            num_workers=spec.workers,
+            use_gpu=devices.kind == "cuda",
+            resources_per_worker=devices.of_worker(),
+        ),
+        run_config=RunConfig(
+            name=name,
+            storage_path=str(Path(spec.run_folder) / "ray"),
+            failure_config=FailureConfig(
+                max_failures=cluster.max_failures, controller_failure_limit=2
+            ),
+        ),
+    )
+    try:
+        answer: dict[str, Any] | Exception = trainer.fit().return_value
+    except TrainingFailedError as error:
+        answer = error
+    return answer
+
+
+def _answer(told: dict[str, Any] | Exception, verdicts: Verdicts, spec: RunSpec) -> Outcome:
+    if isinstance(told, Exception):
+        known = verdicts.first()
+        if known is not None:
+            raise known
+        raise StageFailed(
+            f"training lost its workers more often than cluster.max_failures allows: {told}",
+            where=spec.run_folder,
+            hint=f"what they said last: {spec.run_folder}/worker-*.log",
+        )
+    if "error" in told:
+        raise from_dict(told["error"])
+    return Outcome.model_validate(told["outcome"])
+
+
+def _trainer() -> Any:
+    from ray.train.torch import TorchTrainer
+
+    if not is_local():
+        return TorchTrainer
+
+    class Lean(TorchTrainer):  # type: ignore[misc]
+        def _create_default_callbacks(self) -> list[Any]:
+            every = super()._create_default_callbacks()
+            return [one for one in every if type(one).__name__ not in NEEDLESS]
+
+    return Lean

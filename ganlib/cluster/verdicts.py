@@ -1,0 +1,95 @@
+"""What a process that fails has to say, in a file: it outlives the process and its collective.
+
+Ray starts a failed group again as often as `max_failures` allows. That is right for a lost node and
+wrong for a wrong setting. So an error of ours, or of a user's code, is written down first; a group
+that finds one there returns it instead of training.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ganlib import errors
+from ganlib.errors import GanlibError, StageFailed
+from ganlib.storage import atomic
+
+AGREE_S = 5.0
+_PEER = re.compile(r"gloo|nccl|connection (closed|reset|refused)|socket|store->", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """One file for each rank or trial, in a folder of this attempt's own."""
+
+    folder: Path
+
+    def say(self, number: int, error: BaseException) -> None:
+        """Raises nothing: what cannot be written is lost to the log."""
+        try:
+            atomic.write_json(self.folder / f"{number:04d}.json", to_dict(error))
+        except GanlibError:
+            traceback.print_exc()
+
+    def first(self) -> GanlibError | None:
+        """The verdict of the lowest number, if there is any."""
+        for path in sorted(self.folder.glob("[0-9]*.json")):
+            return from_dict(atomic.read_json(path))
+        return None
+
+    def unanimous(self, count: int, wait_s: float = AGREE_S) -> bool:
+        """Whether all `count` have said something within `wait_s`."""
+        deadline = time.monotonic() + wait_s
+        while len(list(self.folder.glob("[0-9]*.json"))) < count:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        return True
+
+
+def is_lost_peer(error: BaseException) -> bool:
+    """Whether it is the shadow of another rank's end: to be tried again, not reported."""
+    import torch.distributed as dist
+
+    if isinstance(error, GanlibError):
+        return False
+    if isinstance(error, dist.DistError):
+        return True
+    return isinstance(error, RuntimeError) and bool(_PEER.search(str(error)))
+
+
+def to_dict(error: BaseException) -> dict[str, Any]:
+    """An error of ours with all its fields; any other as the StageFailed it will be."""
+    if not isinstance(error, GanlibError):
+        error = StageFailed(
+            f"{type(error).__name__}: {str(error).strip() or 'no message'} ({_place(error)})",
+            where="training",
+            hint="the whole traceback is in the worker's log",
+        )
+    fields = {name: _plain(value) for name, value in vars(error).items()}
+    return {"type": type(error).__name__, "message": error.message, "fields": fields}
+
+
+def from_dict(told: dict[str, Any]) -> GanlibError:
+    """What `to_dict` was given."""
+    kind = getattr(errors, told["type"], StageFailed)
+    error: GanlibError = kind.__new__(kind)
+    Exception.__init__(error, told["message"])
+    fields = {n: tuple(v) if isinstance(v, list) else v for n, v in told["fields"].items()}
+    error.__dict__.update(fields)
+    return error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    return value if isinstance(value, (str, int, float, bool, type(None))) else repr(value)
+
+
+def _place(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "no traceback"

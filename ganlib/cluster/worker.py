@@ -1,0 +1,79 @@
+"""What runs inside a Ray process: one rank of a fit."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ganlib.cluster.verdicts import Verdicts, is_lost_peer, to_dict
+from ganlib.training import Outcome, RunSpec
+
+
+def train(job: dict[str, Any]) -> dict[str, Any]:
+    """One rank of a fit: `{"outcome": ...}`, or `{"error": ...}` where trying again is no help.
+
+    It raises only when Ray should start the group again: another rank was lost, or this rank alone
+    failed while the others wait for it in a collective. Then the next attempt finds the verdict.
+    """
+    from ray.train import get_context
+
+    rank, world = get_context().get_world_rank(), get_context().get_world_size()
+    verdicts = Verdicts(Path(job["verdicts"]))
+    known = verdicts.first()
+    if known is not None:
+        return {"error": to_dict(known)}
+    spec = RunSpec.model_validate(job["spec"])
+    speak_into(Path(spec.run_folder) / f"worker-{rank}.log")
+    try:
+        return {"outcome": _execute(spec, job["device"]).model_dump(mode="json")}
+    except Exception as error:
+        traceback.print_exc()
+        if is_lost_peer(error):
+            raise
+        verdicts.say(rank, error)
+        if world > 1 and not verdicts.unanimous(world):
+            raise
+        return {"error": to_dict(error)}
+
+
+def _execute(spec: RunSpec, device: str) -> Outcome:
+    from ganlib.determinism import Replicas
+    from ganlib.training.execute import execute
+
+    return execute(spec, Replicas.current(), device=device, on_moment=_reporter())
+
+
+def _reporter() -> Callable[[Any], None]:
+    """Tell Ray Train of progress, once a clock: several moments may share one.
+
+    Every rank sees the same moments, so all meet at Train's barrier equally often.
+    """
+    from ray.train import report
+
+    last = -1
+
+    def tell(moment: Any) -> None:
+        nonlocal last
+        if moment.clock > last:
+            last = moment.clock
+            report({"clock": moment.clock})
+
+    return tell
+
+
+def speak_into(path: Path) -> None:
+    """From here on this process writes what it prints to the end of `path`, crashes included."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    except OSError:
+        return  # Ray's own files still have it
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    os.close(handle)
