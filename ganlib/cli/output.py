@@ -46,7 +46,15 @@ def console(stream: TextIO | None = None) -> Console:
 
     stream = stream or sys.stdout
     terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
-    return Console(
+
+    class Patient(Console):
+        """Rich's own would end the program when the reader of a pipe goes away."""
+
+        def on_broken_pipe(self) -> None:
+            self.quiet = True
+            let_go(self.file.fileno())
+
+    return Patient(
         file=stream,
         force_terminal=terminal,
         width=None if terminal else 120,
@@ -86,8 +94,8 @@ def forgiving() -> None:
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
 
 
-def let_go() -> None:
-    """Nobody reads standard output any more: write into nothing, also when Python exits."""
+def let_go(descriptor: int = 1) -> None:
+    """Nobody reads it any more: write into nothing, also when Python flushes at its end."""
     nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 1)
+    os.dup2(nothing, descriptor)
     os.close(nothing)

@@ -69,7 +69,8 @@ class Watch:
 
     def poll(self) -> list[str]:
         said: list[str] = []
-        for path in sorted(self.spool.glob("*.jsonl")):
+        # A pipeline before its stages, a stage before its trials.
+        for path in sorted(self.spool.glob("*.jsonl"), key=lambda p: (p.name.count("."), p.name)):
             if self.pipeline and not path.name.startswith(self.pipeline):
                 continue
             for line, offset in follow(path, self._offsets.get(path.name, 0)):

@@ -1,0 +1,80 @@
+"""`ganlib bench`: measurements anyone can repeat."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ganlib.cli.options import EPILOG, Options, common
+from ganlib.cli.output import Answer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@click.group()
+def bench() -> None:
+    """Measurements anyone can repeat; seeds are printed."""
+
+
+@bench.command(epilog=EPILOG)
+@common
+@click.option("--images", default=20_000, show_default=True, type=click.IntRange(100))
+@click.option("--seed", default=0, show_default=True)
+def data(options: Options, images: int, seed: int) -> Answer:
+    """Images per second of folder preparation, beside plain decoding on one core.
+
+    Writes small JPEGs into a temporary folder, prepares them, and measures the peak memory for two
+    numbers of files.
+
+    \b
+    ganlib bench data --images 5000 --json
+    """
+    options.unused()
+    from ganlib.bench.data import bench_data
+
+    return _answer(bench_data(images=images, seed=seed))
+
+
+@bench.command(epilog=EPILOG)
+@common
+@click.argument("recipe", default="digits")
+@click.option("--points", default=10, show_default=True, type=click.IntRange(1))
+@click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--out",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("bench-kill"),
+    show_default=True,
+    help="Homes and results so far; the same command goes on from there.",
+)
+def kill(options: Options, recipe: str, points: int, seed: int, out: Path) -> Answer:
+    """SIGKILL a whole run at random moments, run it again, compare the weights.
+
+    \b
+    ganlib bench kill digits --points 3 --set gan.budget.images=20000
+    """
+    from ganlib.bench.kill import bench_kill
+
+    told = bench_kill(
+        out,
+        recipe=recipe,
+        points=points,
+        seed=seed,
+        settings=options.assignments,
+        say=lambda text: click.echo(text, err=True),
+    )
+    return _answer(told)
+
+
+def _answer(told: dict[str, Any]) -> Answer:
+    def show(console: Console) -> None:
+        from ganlib.cli import tables
+
+        plain = [(k, v) for k, v in told.items() if not isinstance(v, (dict, list))]
+        tables.show(console, ("measured", "value"), plain)
+
+    return Answer(told, show=show)

@@ -1,0 +1,59 @@
+"""Ctrl-C and SIGTERM once: in order, with 130. Twice: at once."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import sys, time
+from ganlib.cli import interruption
+try:
+    with interruption.orderly():
+        try:
+            print("ready", flush=True)
+            time.sleep(60)
+        finally:
+            print("closing", flush=True)
+            {after}
+            print("closed", flush=True)
+except KeyboardInterrupt:
+    sys.exit(interruption.EXIT)
+"""
+
+
+def start(after: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM.format(after=after)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_unwinds(number: signal.Signals) -> None:
+    process = start("pass")
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert out == "closing\nclosed\n"
+    assert process.returncode == 130
+    assert "once more to stop at once" in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_second_ends_at_once(number: signal.Signals) -> None:
+    process = start("time.sleep(60)")
+    process.send_signal(signal.SIGINT)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "closing\n"
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=30)
+    assert "closed" not in out
+    assert process.returncode == 130
