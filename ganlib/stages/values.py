@@ -230,7 +230,11 @@ class Predictions(Config):
         import pandas as pd
 
         path = Path(self.table)
-        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        # A class called 5 is a name, not a number.
+        names = {name: str for name in pd.read_csv(path, nrows=0) if name.startswith("class")}
+        return pd.read_csv(path, dtype=names)
 
 
 RunState = Literal["running", "finished", "failed", "killed", "interrupted"]

@@ -1,0 +1,83 @@
+"""A small prepared dataset with two classifiers and a generator, trained here without Ray."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ganlib.config import (
+    Budget,
+    Cadence,
+    ClassifierConfig,
+    DcganDiscriminator,
+    DcganGenerator,
+    DiscriminatorConfig,
+    EvaluationConfig,
+    GanConfig,
+    GeneratorConfig,
+    PipelineConfig,
+    SmallResNet,
+)
+from ganlib.stages import pipelines, prepare, training_runs
+from ganlib.stages.context import Context
+from ganlib.stages.values import Candidate, Classifiers, DatasetRef, ModelRef
+from ganlib.storage import Home
+from ganlib.training import RunIdentity, RunSpec
+from ganlib.training.execute import execute
+
+SELDOM = Cadence(report=2_000, evaluate=4_000, sample=8_000, snapshot=4_000)
+SMALL = PipelineConfig(
+    name="small",
+    classifier=ClassifierConfig(
+        network=SmallResNet(width=8), budget=Budget(images=6_000), cadence=SELDOM
+    ),
+    gan=GanConfig(
+        generator=GeneratorConfig(network=DcganGenerator(width=8, latent_size=16)),
+        discriminator=DiscriminatorConfig(network=DcganDiscriminator(width=8)),
+        budget=Budget(images=4_000),
+        cadence=SELDOM,
+    ),
+    evaluation=EvaluationConfig(samples=200, repeats=2),
+)
+
+
+class Trained:
+    """What stages hand each other, and the home it is in."""
+
+    def __init__(self, root: Path) -> None:
+        self.config = SMALL
+        self.home = Home.open(root)
+        self.dataset: DatasetRef = prepare.run(self.context()).value
+        self.classifiers = Classifiers(judge=self._classifier(0), selector=self._classifier(1))
+        self.candidate = self._generator()
+
+    def context(self, *, fresh: bool = False) -> Context:
+        run = pipelines.begin(self.home, self.config, command="run", fresh=fresh)
+        return Context(self.home, self.config, run, fresh)
+
+    def _classifier(self, seed: int) -> ModelRef:
+        config = self.config.classifier.model_copy(update={"seed": seed})
+        return self._train(config, "classifier", f"classifier-{seed}")
+
+    def _generator(self) -> Candidate:
+        model = self._train(self.config.gan, "generator", "gan")
+        return Candidate(model=model, overlay={}, config=self.config.gan.model_dump(mode="json"))
+
+    def _train(self, config: ClassifierConfig | GanConfig, kind: str, name: str) -> ModelRef:
+        identity = RunIdentity(id=name, key=name, experiment="e", name=name, stage=name)
+        outcome = execute(
+            RunSpec.of(
+                config,
+                dataset_folder=self.dataset.folder,
+                dataset_fingerprint=self.dataset.fingerprint,
+                run_folder=str(self.home.runs / name),
+            )
+        )
+        assert kind in ("classifier", "generator")
+        return training_runs.model(kind, outcome, identity)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return Trained(tmp_path_factory.mktemp("trained") / "home")

@@ -1,0 +1,149 @@
+"""Evaluating, sampling and predicting with models trained on real digits."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from ganlib.errors import Damaged, DataError, InputError, NotFound
+from ganlib.stages import evaluate, forecast
+from ganlib.stages.keys import model_fingerprint
+from ganlib.stages.predict import predict
+from ganlib.stages.sample import sample
+from ganlib.training import read_journal
+from tests.stages.conftest import Trained
+
+
+def test_an_evaluation_has_its_evidence_on_disk_and_in_the_journal(trained: Trained) -> None:
+    result = evaluate.run(
+        trained.context(), trained.dataset, trained.classifiers, trained.candidate
+    )
+    found = result.value
+    assert set(found.candidate.values()) >= {"coverage", "scaled_distance", "label_agreement"}
+    assert all(metric.floor is not None for metric in found.candidate.metrics)
+    assert found.candidate.samples == 200
+    assert found.judge.accuracy > 0.8
+    frame = pd.read_csv(found.candidate.table)
+    assert list(frame.columns) == ["metric", "value", "spread", "floor", "samples", "extractor"]
+    assert set(found.candidate.pictures) == {
+        "grid", "real_beside_generated", "classes", "nearest",
+    }  # fmt: skip
+    for path in found.candidate.pictures.values():
+        assert Image.open(path).width > 50
+    lines = list(read_journal(trained.home.spool / f"{result.run}.jsonl"))
+    assert {line["name"] for line in lines if line["kind"] == "table"} == {"evaluation", "judge"}
+    assert lines[-1]["status"] == "FINISHED"
+
+
+def test_the_same_evaluation_is_reused_and_fresh_gives_the_same_numbers(trained: Trained) -> None:
+    given = trained.dataset, trained.classifiers, trained.candidate
+    first = evaluate.run(trained.context(), *given)
+    again = evaluate.run(trained.context(), *given)
+    assert again.reused
+    fresh = evaluate.run(trained.context(fresh=True), *given)
+    assert not fresh.reused
+    assert fresh.value.candidate.values() == first.value.candidate.values()
+
+
+def test_a_model_is_known_by_its_network_and_weights(trained: Trained, tmp_path: Path) -> None:
+    judge, selector = trained.classifiers.judge, trained.classifiers.selector
+    assert judge.fingerprint != selector.fingerprint
+    assert judge.fingerprint == model_fingerprint(Path(judge.folder))
+    with pytest.raises(Damaged, match="holds no whole model"):
+        model_fingerprint(tmp_path)
+
+
+def test_sampling_is_a_function_of_seed_and_class(trained: Trained, tmp_path: Path) -> None:
+    model = trained.candidate.model.folder
+    one = sample(trained.home, model, count=20, classes=(), seed=7, out=tmp_path / "a")
+    two = sample(trained.home, model, count=5, classes=(), seed=12, out=tmp_path / "b")
+    first, second = np.load(one.npz), np.load(two.npz)
+    assert first["images"].shape == (20, 8, 8, 1)
+    assert first["seeds"].tolist() == list(range(7, 27))
+    assert first["labels"].tolist() == [*range(10), *range(10)]
+    assert first["seeds"][5] == second["seeds"][0] == 12
+    three = sample(trained.home, model, count=1, classes=("5",), seed=12, out=tmp_path / "c")
+    np.testing.assert_array_equal(np.load(three.npz)["images"][0], first["images"][5])
+    files = sorted((tmp_path / "a" / "images").rglob("*.png"))
+    assert len(files) == 20
+    np.testing.assert_array_equal(
+        np.asarray(Image.open(tmp_path / "a" / "images" / "5" / "0000000012.png")),
+        first["images"][5, ..., 0],
+    )
+
+
+def test_sampling_names_what_it_does_not_know(trained: Trained, tmp_path: Path) -> None:
+    model = trained.candidate.model.folder
+    with pytest.raises(NotFound, match="no class 'ten'"):
+        sample(trained.home, model, count=1, classes=("ten",), seed=0, out=tmp_path)
+    with pytest.raises(InputError, match="count is 0"):
+        sample(trained.home, model, count=0, classes=(), seed=0, out=tmp_path)
+    judge = trained.classifiers.judge.folder
+    with pytest.raises(InputError, match="is a classifier, not a generator"):
+        sample(trained.home, judge, count=1, classes=(), seed=0, out=tmp_path)
+
+
+@pytest.fixture(scope="module")
+def pictures(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real held-out digits as PNGs, and two files that are none."""
+    from ganlib.data import Dataset
+
+    held = Dataset.open(Path(trained.dataset.folder), trained.dataset.fingerprint).load("test")
+    folder = tmp_path_factory.mktemp("pictures")
+    for row in range(40):
+        name = f"{row:03d}-{trained.dataset.classes[held.label_N[row]]}.png"
+        Image.fromarray(held.image_NHWC[row, ..., 0].numpy()).save(folder / name)
+    (folder / "text.png").write_text("no picture")
+    (folder / "below").mkdir()
+    (folder / "below" / "empty.jpg").touch()
+    (folder / "notes.txt").write_text("not looked at")
+    return folder
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_predicting_a_folder(trained: Trained, pictures: Path, tmp_path: Path, suffix: str) -> None:
+    judge = trained.classifiers.judge.folder
+    out = tmp_path / f"table.{suffix}"
+    found = predict(trained.home, judge, pictures, top=3, out=out)
+    assert (found.images, found.unreadable) == (42, 2)
+    frame = found.to_frame()
+    assert list(frame.columns) == [
+        "file", "class", "probability", "class_2", "probability_2", "class_3", "probability_3",
+        "error",
+    ]  # fmt: skip
+    good = frame[frame["probability"].notna()]
+    right = [Path(row["file"]).stem.split("-")[1] == row["class"] for _, row in good.iterrows()]
+    assert len(right) == 40
+    assert np.mean(right) > 0.7
+    assert (good["probability"] >= good["probability_2"]).all()
+    bad = frame[frame["probability"].isna()].set_index("file")["error"]
+    assert "0 bytes" in bad[str(pictures / "below" / "empty.jpg")]
+    assert bad[str(pictures / "text.png")]
+
+
+def test_predicting_refuses_what_it_cannot_do(trained: Trained, tmp_path: Path) -> None:
+    judge = trained.classifiers.judge.folder
+    with pytest.raises(DataError, match="holds no images"):
+        predict(trained.home, judge, tmp_path, top=1, out=tmp_path / "t.csv")
+    with pytest.raises(DataError, match="there is no folder"):
+        predict(trained.home, judge, tmp_path / "none", top=1, out=tmp_path / "t.csv")
+    with pytest.raises(InputError, match=r"no \.csv"):
+        predict(trained.home, judge, tmp_path, top=1, out=tmp_path / "t.txt")
+
+
+def test_a_forecast_counts_what_is_left_and_changes_nothing(trained: Trained) -> None:
+    def state() -> str:
+        files = sorted(p for p in trained.home.runs.rglob("*") if p.is_file())
+        return hashlib.sha256(repr([(f, f.stat().st_mtime_ns) for f in files]).encode()).hexdigest()
+
+    before = state()
+    found = forecast.forecast(trained.home, trained.config, trained.dataset)
+    assert [stage.stage for stage in found.stages] == ["classifiers", "sweep", "gan", "evaluate"]
+    assert found.seconds > 1
+    assert found.megabytes > 1000
+    assert state() == before
