@@ -1,9 +1,11 @@
 """Images that are there twice: pixel for pixel, or nearly.
 
-Near means: the 64-bit difference hashes differ in at most 2 bits, and the prepared pixels by at
-most 4 grey levels on average. Hashes are compared where two of their four 16-bit quarters agree,
-which every such pair does. In a bucket of more than `CROWD` images (flat pictures share hashes)
-each is compared with its `REACH` nearest in mean brightness only, so the work stays linear.
+Near means: the 64-bit difference hashes differ in at most 2 bits, and the mean squared difference
+of the prepared pixels is at most 2 % of the pictures' own variance. That is a recompressed or
+rescaled copy; two ones of MNIST in the same hand are not (there 1 test image of 10,000 has such a
+neighbour among the training images). Hashes are compared where two of their four 16-bit quarters
+agree, which every such pair does. In a bucket of more than `CROWD` images (flat pictures share
+hashes) each is compared with its `REACH` nearest in mean brightness only: the work stays linear.
 
 N images, P candidate pairs.
 """
@@ -21,7 +23,8 @@ from numpy.typing import NDArray
 CROWD = 64
 REACH = 8
 MAX_BITS = 2
-MAX_LEVELS = 4.0
+MAX_SHARE = 0.02
+FLAT = 1.0  # a variance below this is that of noise
 
 
 @dataclass(frozen=True)
@@ -50,17 +53,25 @@ def find(
     digest_N: NDArray[Any],
     hash_N: NDArray[np.uint64],
     brightness_N: NDArray[np.float64],
+    variance_N: NDArray[np.float64],
     distance: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float64]],
 ) -> Duplicates:
-    """`distance(rows, rows)` is the mean absolute difference of pixels in grey levels."""
+    """Brightness and variance are over all values of an image, in grey levels.
+
+    `distance(rows, rows)` is the mean squared difference of each pair.
+    """
     exact = exact_groups(digest_N)
     alone = np.ones(len(digest_N), bool)
     for group in exact:
         alone[group[1:]] = False
     rows = np.flatnonzero(alone)
-    pairs = _candidates(hash_N[rows], brightness_N[rows])
-    left, right = rows[pairs[:, 0]], rows[pairs[:, 1]]
-    close = distance(left, right) <= MAX_LEVELS
+    pairs = rows[_candidates(hash_N[rows], brightness_N[rows])]
+    left, right = pairs[:, 0], pairs[:, 1]
+    allowed = MAX_SHARE * np.maximum(FLAT, (variance_N[left] + variance_N[right]) / 2)
+    # Means further apart than that put the pixels further apart, too.
+    maybe = (brightness_N[left] - brightness_N[right]) ** 2 <= allowed
+    left, right, allowed = left[maybe], right[maybe], allowed[maybe]
+    close = distance(left, right) <= allowed
     copies = [np.stack([np.full(len(g) - 1, g[0]), g[1:]], axis=1) for g in exact]
     links = np.stack([left[close], right[close]], axis=1)
     near_firsts = set(links.reshape(-1).tolist())
@@ -69,15 +80,13 @@ def find(
 
 
 def _candidates(hash_N: NDArray[np.uint64], brightness_N: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Pairs (P, 2), lower row first, whose hashes and mean brightness allow them to be near."""
+    """Pairs (P, 2), lower row first, whose hashes are near."""
     found = [np.empty((0, 2), np.int64)]
     for one, two in combinations(range(4), 2):
         mask = np.uint64((0xFFFF << (16 * one)) | (0xFFFF << (16 * two)))
-        found.append(_bucket_pairs(hash_N & mask, brightness_N))
-        pairs = found[-1]
+        pairs = _bucket_pairs(hash_N & mask, brightness_N)
         bits = np.bitwise_count(hash_N[pairs[:, 0]] ^ hash_N[pairs[:, 1]])
-        light = np.abs(brightness_N[pairs[:, 0]] - brightness_N[pairs[:, 1]])
-        found[-1] = pairs[(bits <= MAX_BITS) & (light <= MAX_LEVELS)]
+        found.append(pairs[bits <= MAX_BITS])
     return np.unique(np.concatenate(found), axis=0)
 
 

@@ -186,10 +186,15 @@ class Publisher:
     def _duplicates(
         self, name: str, rows: Rows, facts: catalogue.Columns, split_N: NDArray[np.int8]
     ) -> dict[str, Any]:
-        area = self.config.size**2 * self.config.channels
-        light_N = facts["moments"][:, : self.config.channels].sum(axis=1) / area
+        channels = self.config.channels
+        area = self.config.size**2 * channels
+        light_N = facts["moments"][:, :channels].sum(axis=1) / area
         found = duplicates.find(
-            facts["digest"], facts["hash"], light_N, lambda a, b: self._distance(rows, a, b)
+            facts["digest"],
+            facts["hash"],
+            light_N,
+            facts["moments"][:, channels:].sum(axis=1) / area - light_N**2,
+            lambda left, right: self._distance(rows, left, right),
         )
         lines: list[tuple[Any, ...]] = []
         out: dict[str, Any] = {}
@@ -212,7 +217,7 @@ class Publisher:
     def _distance(
         self, rows: Rows, left_P: NDArray[np.int64], right_P: NDArray[np.int64]
     ) -> NDArray[np.float64]:
-        """Mean absolute difference in grey levels of each pair."""
+        """Mean squared difference of each pair, in grey levels."""
         out = np.empty(len(left_P))
         for start in range(0, len(left_P), PAIRS_AT_ONCE):
             piece = slice(start, start + PAIRS_AT_ONCE)
@@ -220,9 +225,9 @@ class Publisher:
                 np.concatenate([left_P[piece], right_P[piece]]), return_inverse=True
             )
             image_NHWC = self._images(rows.pick(wanted))
-            flat = image_NHWC.reshape(len(wanted), -1).astype(np.int16)
+            flat = image_NHWC.reshape(len(wanted), -1).astype(np.int32)
             half = len(place) // 2
-            out[piece] = np.abs(flat[place[:half]] - flat[place[half:]]).mean(axis=1)
+            out[piece] = ((flat[place[:half]] - flat[place[half:]]) ** 2).mean(axis=1)
         return out
 
     def _images(self, rows: Rows) -> NDArray[np.uint8]:
