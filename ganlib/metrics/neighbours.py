@@ -30,13 +30,15 @@ def squared_radii(feature_NF: Tensor, k: int, *, block: int = BLOCK) -> Tensor:
     if len(feature_NF) <= k:
         raise ValueError(f"{k} neighbours need more than {len(feature_NF)} samples")
     feature_NF = feature_NF.double()
-    parts = []
+    # Written in place: small results that outlive their block would keep the heap from shrinking.
+    square_N = feature_NF.new_empty(len(feature_NF))
     for start in range(0, len(feature_NF), block):
         square_BN = squared_distances(feature_NF[start : start + block], feature_NF)
         row_B = torch.arange(len(square_BN), device=square_BN.device)
         square_BN[row_B, start + row_B] = 0
-        parts.append(square_BN.topk(k + 1, dim=1, largest=False).values[:, -1])
-    return torch.cat(parts)
+        nearest_BJ = square_BN.topk(k + 1, dim=1, largest=False).values
+        square_N[start : start + block] = nearest_BJ[:, -1]
+    return square_N
 
 
 def nearest(
@@ -44,10 +46,11 @@ def nearest(
 ) -> tuple[Tensor, Tensor]:
     """The `count` nearest samples of each query, nearest first -> index_MJ, distance_MJ."""
     query_MF, data_NF = query_MF.double(), data_NF.double()
-    index, distance = [], []
+    index_MJ = torch.empty(len(query_MF), count, dtype=torch.int64, device=query_MF.device)
+    distance_MJ = query_MF.new_empty(len(query_MF), count)
     for start in range(0, len(query_MF), block):
-        square_BN = squared_distances(query_MF[start : start + block], data_NF)
-        value_BJ, index_BJ = square_BN.topk(count, dim=1, largest=False)
-        index.append(index_BJ)
-        distance.append(value_BJ.sqrt())
-    return torch.cat(index), torch.cat(distance)
+        rows = slice(start, start + block)
+        square_BN = squared_distances(query_MF[rows], data_NF)
+        square_BJ, index_MJ[rows] = square_BN.topk(count, dim=1, largest=False)
+        distance_MJ[rows] = square_BJ.sqrt()
+    return index_MJ, distance_MJ
