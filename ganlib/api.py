@@ -35,6 +35,7 @@ from ganlib.storage import Home
 __all__ = [
     "begin",
     "cancel",
+    "check",
     "doctor",
     "evaluate",
     "finish",
@@ -64,6 +65,16 @@ def session(home: Path | str | None = None) -> AbstractContextManager[None]:
     from ganlib.stages import sessions
 
     return sessions.session(Home.open(home))
+
+
+def check(config: PipelineConfig) -> None:
+    """Refuse, before anything is started, images that are plainly not there or not usable.
+
+    Looks at names only and decodes nothing. Raises DataError.
+    """
+    from ganlib.stages import prepare as stage
+
+    stage.parts(config)
 
 
 def begin(

@@ -35,12 +35,14 @@ def execute(
     The configuration and the home are checked before anything is started. Prefect's server boots
     while Python imports.
     """
+    from ganlib import api
     from ganlib.cli import summary
     from ganlib.storage import Home
 
     begun = time.time()
     config = options.config(target)
     home = Home.open(options.place)
+    api.check(config)
     times: dict[str, float] = {}
     stream = sys.stderr if options.json else sys.stdout
     with ExitStack() as stack:
