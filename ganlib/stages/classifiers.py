@@ -8,6 +8,7 @@ from ganlib.config import ClassifierConfig, PipelineConfig, overlay
 from ganlib.stages import training_runs
 from ganlib.stages.context import Context
 from ganlib.stages.records import Work, run_stage
+from ganlib.stages.sessions import ray_log
 from ganlib.stages.values import Best, Classifiers, DatasetRef, StageResult
 from ganlib.storage import Home
 
@@ -64,7 +65,7 @@ def _train(work: Work, dataset: DatasetRef, best: Best | None) -> Classifiers:
         for journal in journals:
             journal.dataset(context.config.name, dataset.fingerprint, dataset.folder)
         outcomes = fit_many(
-            specs, context.config.cluster, workers=workers, log=work.folder / "workers.log"
+            specs, context.config.cluster, workers=workers, log=ray_log(context.home)
         )
         models = [
             training_runs.model("classifier", outcome, identity)

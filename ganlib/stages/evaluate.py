@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganlib.config import PipelineConfig
+from ganlib.errors import DataError
 from ganlib.stages.context import Context
 from ganlib.stages.records import Work, run_stage
 from ganlib.stages.values import (
@@ -27,6 +28,7 @@ from ganlib.stages.values import (
 if TYPE_CHECKING:
     from ganlib.data import Dataset
     from ganlib.evaluation import ClassifierExtractor, EvaluationTable
+    from ganlib.models import LoadedModel
 
 COLUMNS = 10
 NEAREST = 18
@@ -85,6 +87,7 @@ def _evaluate(
     config = work.context.config.evaluation
     data = Dataset.open(Path(dataset.folder), dataset.fingerprint)
     loaded, judging = load_model(Path(model.folder)), load_model(Path(judge.folder))
+    _check_classes(data, loaded, model.folder)
     device = _device(work.context.config)
     loaded.module.to(device)
     judging.module.to(device)
@@ -122,8 +125,36 @@ def _evaluate(
     return EvaluationResult(
         candidate=evaluated,
         judge=_judge(work, extractor, data),
+        judge_model=judge,
+        dataset=dataset,
         folder=str(work.folder),
     )
+
+
+def _check_classes(data: Dataset, loaded: LoadedModel, folder: str) -> None:
+    """A champion of other days may know other classes or sizes."""
+    if (loaded.classes, loaded.size, loaded.channels) != (data.classes, data.size, data.channels):
+        raise DataError(
+            f"{folder} was made for other images: {len(loaded.classes)} classes at {loaded.size} "
+            f"pixels, and the data has {len(data.classes)} at {data.size}",
+            where=folder,
+            hint="give the pipeline another name: its models are others",
+        )
+
+
+def judge_alone(context: Context, dataset: DatasetRef, folder: Path) -> JudgeScores:
+    """Another classifier on the same held-out images."""
+    from ganlib.data import Dataset
+    from ganlib.evaluation import ClassifierExtractor, accuracy_of
+    from ganlib.models import load_model
+
+    data, loaded = Dataset.open(Path(dataset.folder), dataset.fingerprint), load_model(folder)
+    _check_classes(data, loaded, str(folder))
+    loaded.module.to(_device(context.config))
+    held = data.load("test")
+    extractor = ClassifierExtractor(loaded, "classifier:features")
+    scores = accuracy_of(extractor, held.image_NHWC, held.label_N)
+    return JudgeScores(accuracy=scores.accuracy, samples=scores.samples, per_class={}, table="")
 
 
 def _device(config: PipelineConfig) -> str:

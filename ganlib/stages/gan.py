@@ -8,6 +8,7 @@ from ganlib.config import GanConfig, PipelineConfig, overlay
 from ganlib.stages import training_runs
 from ganlib.stages.context import Context
 from ganlib.stages.records import Work, run_stage
+from ganlib.stages.sessions import ray_log
 from ganlib.stages.values import Best, Candidate, Classifiers, DatasetRef, StageResult
 from ganlib.storage import Home
 
@@ -71,7 +72,7 @@ def _train(
         workers=workers,
         classifiers=classifiers,
     )
-    outcome = fit(spec, context.config.cluster, workers=workers, log=work.folder / "workers.log")
+    outcome = fit(spec, context.config.cluster, workers=workers, log=ray_log(context.home))
     return Candidate(
         model=training_runs.model("generator", outcome, work.identity),
         overlay=best.overlay if best else {},

@@ -76,8 +76,10 @@ class Work:
         return str(path)
 
     def child(self, name: str, *, images: int | None = None, trial: str = "") -> RunIdentity:
-        """The identity of a run below this one."""
-        tags = {"ganlib.trial_id": trial} if trial else {}
+        """The identity of a run below this one, which works in the folder of that name."""
+        tags = {"ganlib.folder": str(self.folder / name)}
+        if trial:
+            tags["ganlib.trial_id"] = trial
         return self.identity.model_copy(
             update={
                 "id": f"{self.identity.id}.{name}",
@@ -127,16 +129,17 @@ def run_stage(
     return StageResult(name, key, value, False, seconds, work.identity.id, context.pipeline_id)
 
 
-def _begin(context: Context, stage: str, name: str, key: str, images: int | None) -> Work:
-    run = f"{context.pipeline_id}.{name}-{key[:8]}"
-    folder = context.home.runs / f"{stage}-{key}"
-    if context.fresh:
-        folder = folder.with_name(f"{folder.name}.{context.pipeline_id}")
-    tags = {"ganlib.config": fingerprint(context.config), "ganlib.folder": str(folder)}
+def identity_of(
+    context: Context, name: str, key: str, *, images: int | None = None, folder: Path | None = None
+) -> RunIdentity:
+    """Of a stage's run; found again by pipeline and key, whichever process asks."""
+    tags = {"ganlib.config": fingerprint(context.config)}
+    if folder is not None:
+        tags["ganlib.folder"] = str(folder)
     if context.flow_run_id:
         tags["ganlib.flow_run_id"] = context.flow_run_id
-    identity = RunIdentity(
-        id=run,
+    return RunIdentity(
+        id=f"{context.pipeline_id}.{name}-{key[:8]}",
         key=f"{context.pipeline_id}/{key}",
         parent_id=context.pipeline_id,
         experiment=context.experiment,
@@ -145,8 +148,15 @@ def _begin(context: Context, stage: str, name: str, key: str, images: int | None
         tags=tags,
         images=images,
     )
+
+
+def _begin(context: Context, stage: str, name: str, key: str, images: int | None) -> Work:
+    folder = context.home.runs / f"{stage}-{key}"
+    if context.fresh:
+        folder = folder.with_name(f"{folder.name}.{context.pipeline_id}")
     folder.mkdir(parents=True, exist_ok=True)
-    journal = Journal(pipelines.journal_path(context.home, run), identity)
+    identity = identity_of(context, name, key, images=images, folder=folder)
+    journal = Journal(pipelines.journal_path(context.home, identity.id), identity)
     return Work(context, stage, name, key, folder, identity, journal)
 
 

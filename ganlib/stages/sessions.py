@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from ganlib.storage import Home
 
 
 @contextmanager
 def session(home: Home) -> Iterator[None]:
-    """Runs of dead processes are closed first, so that what follows may continue them."""
+    """Runs of dead processes are closed first, so that what follows may continue them.
+
+    A Ray that a stage starts is kept for the next one, and ends with this.
+    """
+    from ganlib.cluster import keeping_ray
     from ganlib.tracking import reap, writing
 
     reap(home)
-    with writing(home):
+    with writing(home), keeping_ray():
         yield
+
+
+def ray_log(home: Home) -> Path:
+    """What Ray itself says; workers write beside what they train."""
+    return home.runs / "ray.log"

@@ -9,6 +9,7 @@ from ganlib.errors import ConfigError
 from ganlib.stages import training_runs
 from ganlib.stages.context import Context
 from ganlib.stages.records import Work, run_stage
+from ganlib.stages.sessions import ray_log
 from ganlib.stages.values import Best, Classifiers, DatasetRef, StageResult
 from ganlib.training import Journal
 
@@ -88,7 +89,7 @@ def _sweep(work: Work, dataset: DatasetRef, classifiers: Classifiers | None) -> 
         for journal, plan in zip(journals, plans, strict=True):
             journal.params({"overlay": plan.overlay})
         results = sweep(
-            plans, config.sweep, config.cluster, work.folder, log=work.folder / "workers.log"
+            plans, config.sweep, config.cluster, work.folder, log=ray_log(work.context.home)
         )
         winner = best(results, config.sweep)
         for journal, result in zip(journals, results, strict=True):

@@ -131,10 +131,12 @@ class JudgeScores(Config):
 
 
 class EvaluationResult(Value):
-    """The evidence a promotion needs."""
+    """The evidence a promotion needs, and by what it was come by."""
 
     candidate: Evaluated
     judge: JudgeScores
+    judge_model: ModelRef
+    dataset: DatasetRef
     folder: str
 
     def paths(self) -> tuple[str, ...]:
@@ -233,7 +235,8 @@ class Predictions(Config):
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
         # A class called 5 is a name, not a number.
-        names = {name: str for name in pd.read_csv(path, nrows=0) if name.startswith("class")}
+        columns = map(str, pd.read_csv(path, nrows=0).columns)
+        names = {name: str for name in columns if name.startswith("class")}
         return pd.read_csv(path, dtype=names)
 
 

@@ -1,0 +1,303 @@
+"""Register generator and judge, and let the gates decide who is champion.
+
+No record is kept: the registry is asked each time, and its history answers what it knows already.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganlib.config import fingerprint
+from ganlib.errors import Damaged
+from ganlib.stages import evaluate, pipelines
+from ganlib.stages.context import Context
+from ganlib.stages.keys import model_fingerprint
+from ganlib.stages.records import identity_of
+from ganlib.stages.values import (
+    Candidate,
+    Classifiers,
+    Decision,
+    EvaluationResult,
+    JudgeScores,
+    ModelRef,
+    RegisteredModel,
+    RolledBack,
+    StageResult,
+)
+from ganlib.storage import Home
+from ganlib.training import Journal
+
+if TYPE_CHECKING:
+    from ganlib import tracking
+
+
+def run(
+    context: Context,
+    candidate: Candidate,
+    evaluation: EvaluationResult,
+    classifiers: Classifiers,
+) -> StageResult[Decision]:
+    """The judge first: it is a product of its own, and the generator's evidence rests on it."""
+    key = fingerprint("promote", evaluation, context.config.promotion)
+    telling = _Telling(context, key)
+    begun = time.monotonic()
+    try:
+        judge = _promote_judge(context, telling, evaluation, classifiers.judge)
+        decision = _promote_generator(context, telling, candidate, evaluation, judge)
+    except BaseException as error:
+        if telling.journal is not None:
+            pipelines.close(telling.journal, error)
+        raise
+    seconds = time.monotonic() - begun
+    run = context.pipeline_id
+    if telling.journal is None:
+        pipelines.reused(context.home, run, "promote", decision.generator.uri)
+        context.say(f"promote: the registry holds this decision already, {decision.verdict}")
+    else:
+        run = telling.journal.identity.id
+        telling.journal.params({"promotion": context.config.promotion.model_dump(mode="json")})
+        telling.journal.close("FINISHED", decision.verdict, _sentence(decision))
+    known = telling.journal is None
+    return StageResult("promote", key, decision, known, seconds, run, context.pipeline_id)
+
+
+@dataclass
+class _Telling:
+    """A run of its own, but only once there is something to decide."""
+
+    context: Context
+    key: str
+    journal: Journal | None = None
+
+    def step(self, what: str, step: str) -> None:
+        if self.journal is None:
+            identity = identity_of(self.context, "promote", self.key)
+            path = pipelines.journal_path(self.context.home, identity.id)
+            self.journal = Journal(path, identity)
+        self.journal.note(f"{what}: {step}")
+
+
+def _promote_judge(
+    context: Context, telling: _Telling, evaluation: EvaluationResult, judge: ModelRef
+) -> RegisteredModel:
+    from ganlib import tracking
+
+    name, scores = f"{context.config.name}-classifier", evaluation.judge
+    evidence = _accuracy(evaluation, scores)
+    version = _register(context, name, judge, {"accuracy": scores.accuracy}, evaluation)
+
+    def reevaluate(champion: tracking.RegisteredVersion) -> tracking.Evidence:
+        folder = tracking.fetch(context.home, champion.uri)
+        return _accuracy(evaluation, evaluate.judge_alone(context, evaluation.dataset, folder))
+
+    decision = tracking.promote(
+        context.home,
+        version,
+        evidence,
+        tracking.classifier_gate(context.config.promotion),
+        reevaluate=reevaluate,
+        load_and_sample=_try_classifier,
+        on_step=lambda step: telling.step(name, step),
+    )
+    return _registered(version, decision)
+
+
+def _promote_generator(
+    context: Context,
+    telling: _Telling,
+    candidate: Candidate,
+    evaluation: EvaluationResult,
+    judge: RegisteredModel,
+) -> Decision:
+    from ganlib import tracking
+
+    name, found = f"{context.config.name}-generator", evaluation.candidate
+    version = _register(context, name, candidate.model, found.values(), evaluation, candidate)
+    anew: list[str] = []
+
+    def reevaluate(champion: tracking.RegisteredVersion) -> tracking.Evidence:
+        folder = tracking.fetch(context.home, champion.uri)
+        anew.append(_judged_anew(context, champion, evaluation, judge))
+        result = evaluate.run_model(
+            context,
+            evaluation.dataset,
+            evaluation.judge_model,
+            _as_model(folder),
+            label="champion",
+        )
+        return _evidence(result.value, evaluation.judge)
+
+    decision = tracking.promote(
+        context.home,
+        version,
+        _evidence(evaluation, evaluation.judge),
+        tracking.generator_gate(context.config.promotion),
+        reevaluate=reevaluate,
+        load_and_sample=_try_generator,
+        on_step=lambda step: telling.step(name, step),
+    )
+    model = _registered(version, decision)
+    champion = f"models:/{name}/{decision.champion}" if decision.champion is not None else None
+    return Decision(
+        verdict=model.verdict,
+        reasons=(*model.reasons, *anew),
+        generator=model,
+        judge=judge,
+        champion=champion,
+        already=decision.known,
+    )
+
+
+def _register(
+    context: Context,
+    name: str,
+    model: ModelRef,
+    metrics: dict[str, float],
+    evaluation: EvaluationResult,
+    candidate: Candidate | None = None,
+) -> tracking.RegisteredVersion:
+    """Linked to the run that trained it, once that run has reached MLflow."""
+    from ganlib import tracking
+
+    if tracking.run_of(context.home, model.run) is None:
+        with tracking.writing(context.home) as writer:
+            writer.drain(30)
+    run = tracking.run_of(context.home, model.run)
+    settings: Any = candidate.config if candidate else context.config.classifier
+    return tracking.register(
+        context.home,
+        Path(model.folder),
+        name=name,
+        run_id=run.run_id if run else None,
+        metrics=metrics,
+        dataset_fingerprint=evaluation.dataset.fingerprint,
+        config=settings if isinstance(settings, dict) else settings.model_dump(mode="json"),
+        experiment=context.experiment,
+        tags={"ganlib.judge": evaluation.candidate.judge, "ganlib.run": model.run},
+    )
+
+
+def _accuracy(evaluation: EvaluationResult, scores: JudgeScores) -> tracking.Evidence:
+    """Its spread is the binomial standard error, since the held-out images are fixed."""
+    from ganlib.tracking import Evidence
+
+    spread = math.sqrt(scores.accuracy * (1 - scores.accuracy) / scores.samples)
+    return Evidence(
+        judge=f"test split of {evaluation.dataset.fingerprint}",
+        samples=scores.samples,
+        metrics={"accuracy": scores.accuracy},
+        spreads={"accuracy": spread},
+    )
+
+
+def _evidence(result: EvaluationResult, judge: JudgeScores) -> tracking.Evidence:
+    from ganlib.tracking import Evidence
+
+    return Evidence(
+        judge=result.candidate.judge,
+        samples=result.candidate.samples,
+        metrics={**result.candidate.values(), "judge_accuracy": judge.accuracy},
+        spreads={m.metric: m.spread for m in result.candidate.metrics},
+    )
+
+
+def _judged_anew(
+    context: Context,
+    champion: tracking.RegisteredVersion,
+    evaluation: EvaluationResult,
+    judge: RegisteredModel,
+) -> str:
+    """Another judge starts a new baseline, and the decision says so."""
+    from ganlib import tracking
+
+    log = tracking.history(context.home, champion.name)
+    promoted = log[(log["outcome"] == "promoted") & (log["version"] == champion.version)]
+    before = str(promoted["judge"].iloc[-1]) if len(promoted) else ""
+    who = f"the champion, version {champion.version}, was evaluated anew by {judge.uri}"
+    if before == evaluation.candidate.judge:
+        return f"{who}, the judge it was promoted by"
+    return f"{who}, another judge than it was promoted by: a new baseline"
+
+
+def _registered(
+    version: tracking.RegisteredVersion, decision: tracking.Decision
+) -> RegisteredModel:
+    held = {"champion": decision.champion, "previous": decision.previous}
+    aliases = [alias for alias, number in held.items() if number == version.version]
+    if decision.outcome == "rolled_back":
+        raise AssertionError("a promotion never rolls back")
+    if not aliases:
+        aliases = ["candidate" if decision.outcome == "promoted" else "challenger"]
+    return RegisteredModel(
+        name=version.name,
+        version=str(version.version),
+        uri=version.uri,
+        aliases=tuple(aliases),
+        verdict=decision.outcome,
+        reasons=decision.reasons,
+    )
+
+
+def _as_model(folder: Path) -> ModelRef:
+    return ModelRef(
+        kind="generator",
+        folder=str(folder),
+        fingerprint=model_fingerprint(folder),
+        run="registry",
+        images=0,
+        reason="registered",
+        metrics={},
+    )
+
+
+def _try_generator(folder: Path) -> None:
+    """Two images of every class, which must not all be one colour."""
+    import torch
+
+    from ganlib.evaluation import generate
+    from ganlib.models import load_model
+
+    loaded = load_model(folder)
+    label_N = torch.arange(len(loaded.classes)).repeat(2)
+    image_NHWC = generate(loaded.module, torch.arange(len(label_N)), label_N)
+    if image_NHWC.min() == image_NHWC.max():
+        raise Damaged(f"the generator in {folder} makes one colour only", where=str(folder))
+
+
+def _try_classifier(folder: Path) -> None:
+    import torch
+
+    from ganlib.models import load_model
+
+    loaded = load_model(folder)
+    with torch.no_grad():
+        logits_NK = loaded.module(torch.zeros(2, loaded.channels, loaded.size, loaded.size))
+    if not torch.isfinite(logits_NK).all():
+        raise Damaged(f"the classifier in {folder} gives no numbers", where=str(folder))
+
+
+def _sentence(decision: Decision) -> str:
+    reasons = "; ".join(decision.reasons)
+    return f"{decision.generator.uri} {decision.verdict.replace('_', ' ')}: {reasons}."
+
+
+def rollback(home: Home, name: str, reason: str) -> RolledBack:
+    from ganlib import tracking
+
+    full = name if name.endswith(("-generator", "-classifier")) else f"{name}-generator"
+    check: Callable[[Path], None] = (
+        _try_generator if full.endswith("-generator") else _try_classifier
+    )
+    done = tracking.rollback(home, full, load_and_sample=check, reason=reason or "asked for")
+    log = tracking.history(home, full)
+    return RolledBack(
+        name=full,
+        champion=f"models:/{full}/{done.champion}",
+        before=f"models:/{full}/{log['before'].iloc[-1]}",
+        reason="; ".join(done.reasons),
+    )
