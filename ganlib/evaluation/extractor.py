@@ -50,7 +50,7 @@ class ClassifierExtractor:
         weight = next(self.module.parameters())
         head = cast(nn.Module, self.module.head)
         parts = []
-        for start in range(0, len(image_NHWC), self.batch):
+        for start in range(0, max(len(image_NHWC), 1), self.batch):
             part_NHWC = image_NHWC[start : start + self.batch]
             x_NCHW = to_float(part_NHWC.to(weight.device), weight.dtype)
             feature_NF: Tensor = self.module.features(x_NCHW)  # type: ignore[operator]

@@ -66,6 +66,8 @@ def curves(
     columns = min(3, max(len(series), 1))
     rows = -(-max(len(series), 1) // columns)
     figure = _figure(4.0 * columns, 2.8 * rows, title)
+    if not series:
+        figure.text(0.5, 0.5, "no readings", ha="center", va="center")
     for place, (name, points) in enumerate(series.items(), start=1):
         axes = figure.add_subplot(rows, columns, place)
         axes.plot([clock for clock, _ in points], [value for _, value in points], marker=".")

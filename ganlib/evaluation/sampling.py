@@ -25,7 +25,7 @@ def generate(generator: nn.Module, seed_N: Tensor, label_N: Tensor, batch: int =
     generator.eval()
     try:
         parts = []
-        for start in range(0, len(seed_N), batch):
+        for start in range(0, max(len(seed_N), 1), batch):
             z_BZ = noise(seed_N[start : start + batch], latent_size)
             label_B = label_N[start : start + batch].to(weight.device)
             parts.append(to_uint8(generator(z_BZ.to(weight), label_B)).cpu())

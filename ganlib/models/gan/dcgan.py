@@ -51,7 +51,7 @@ class Generator(nn.Module):
         }
         self.latent_size = latent_size
         self.base, doublings = base_and_doublings(size)
-        hidden = width << max(doublings - 1, 1)
+        hidden = self.start_channels = width << max(doublings - 1, 1)
         self.embedding = nn.Embedding(classes, embedding_size)
         self.start = nn.Linear(
             latent_size + embedding_size, hidden * self.base * self.base, bias=False
@@ -74,7 +74,7 @@ class Generator(nn.Module):
     def forward(self, z_NZ: Tensor, label_N: Tensor) -> Tensor:
         """(N, Z), (N,) int64 -> image_NCHW in [-1, 1]."""
         start_NZ = torch.cat([z_NZ, self.embedding(label_N).to(z_NZ.dtype)], 1)
-        x_NCHW = self.start(start_NZ).view(len(z_NZ), -1, self.base, self.base)
+        x_NCHW = self.start(start_NZ).view(-1, self.start_channels, self.base, self.base)
         return torch.tanh(self.finish(self.body(x_NCHW)))
 
 

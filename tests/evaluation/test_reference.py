@@ -1,0 +1,70 @@
+"""The real side: which images, and what real images score against it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ganlib.errors import ConfigError
+from ganlib.evaluation import reference
+from ganlib.metrics import prdc, scaled_distance
+
+
+def built(judge, digits, samples=None, seed=0, other=True):
+    train, _, held_out, label = digits
+    return reference.build(
+        held_out, label, judge, samples, seed, other_NHWC=train if other else None
+    )
+
+
+def test_all_images_or_some_the_same_ones_for_the_same_seed(judge, digits):
+    whole = built(judge, digits)
+    assert whole.samples == len(digits[2])
+    assert whole.feature_NF.dtype == torch.float64
+    assert whole.extractor == "judge:features"
+    assert whole.classes == 10
+    some, again, other = (built(judge, digits, 100, seed) for seed in (1, 1, 2))
+    assert some.samples == 100
+    assert torch.equal(some.feature_NF, again.feature_NF)
+    assert not torch.equal(some.feature_NF, other.feature_NF)
+    assert some.share_K().sum() == pytest.approx(1)
+
+
+def test_the_floor_compares_with_equally_many_training_images(judge, digits):
+    real = built(judge, digits, 300)
+    floor = real.floor(5)
+    assert real.other_NF.shape == real.feature_NF.shape
+    expected = prdc(real.feature_NF, real.other_NF, 5)
+    assert (floor.coverage, floor.recall) == (expected.coverage, expected.recall)
+    assert floor.scaled_distance == pytest.approx(scaled_distance(real.feature_NF, real.other_NF))
+    assert floor.samples == 300
+    assert 0.85 < floor.coverage < 1
+    assert real.floor(5) is floor  # computed once
+
+
+def test_without_training_images_one_half_is_compared_with_the_other(judge, digits):
+    real = built(judge, digits, other=False)
+    half = real.samples // 2
+    a, b = real.feature_NF[:half], real.feature_NF[half : 2 * half]
+    floor = real.floor(3)
+    assert floor.samples == half
+    assert floor.scaled_distance == pytest.approx(scaled_distance(a, b))
+    assert floor.coverage == prdc(a, b, 3).coverage
+
+
+def test_fewer_training_images_than_held_out_ones(judge, digits):
+    train, _, held_out, label = digits
+    real = reference.build(held_out, label, judge, None, 0, other_NHWC=train[:50])
+    assert real.floor(5).samples == 50
+
+
+def test_judged_classes_are_beside_the_true_ones_in_the_same_order(judge, digits):
+    real = built(judge, digits)
+    assert (real.label_N == real.judged_N).double().mean() > 0.9
+
+
+def test_too_few_images_name_the_key(judge, digits):
+    real = built(judge, digits, 6, other=False)
+    with pytest.raises(ConfigError, match="needs more than 3 real images") as caught:
+        real.floor(5)
+    assert caught.value.where == "evaluation.neighbours"
