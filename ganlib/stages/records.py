@@ -23,7 +23,7 @@ from ganlib.stages.context import Context
 from ganlib.stages.keys import VERSIONS, plain, stage_key
 from ganlib.stages.values import StageResult, Value
 from ganlib.storage import Home, holding, read_json, write_bytes, write_json
-from ganlib.training import Journal, RunIdentity
+from ganlib.training import Journal, RunIdentity, read_journal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,12 +110,12 @@ def run_stage(
     call it when it is not the stage of that name in the chain.
     """
     key, name = stage_key(stage, parts), label or stage
-    found = _reuse(context, name, key, kind)
+    found = _reuse(context, name, key, kind, describe)
     if found is not None:
         return found
     lock = context.home.locks / f"stage-{key}.lock"
     with holding(lock, f"stage {name}", wait=-1, on_wait=lambda t: context.say(f"{name}: {t}")):
-        found = _reuse(context, name, key, kind)
+        found = _reuse(context, name, key, kind, describe)
         if found is not None:
             return found
         work = _begin(context, stage, name, key, images)
@@ -169,7 +169,9 @@ def _closing(work: Work) -> Iterator[None]:
         raise
 
 
-def _reuse(context: Context, name: str, key: str, kind: type[V]) -> StageResult[V] | None:
+def _reuse(
+    context: Context, name: str, key: str, kind: type[V], describe: Callable[[V], str]
+) -> StageResult[V] | None:
     try:
         record = read(context.home, key)
     except Damaged as error:
@@ -184,8 +186,19 @@ def _reuse(context: Context, name: str, key: str, kind: type[V]) -> StageResult[
         return None
     if record.pipeline_id != context.pipeline_id:
         pipelines.reused(context.home, context.pipeline_id, name, record.run)
+    else:
+        _close_late(context, record, describe(value))
     context.say(f"{name}: reused, made by {record.run} {_ago(record.finished)}")
     return StageResult(name, key, value, True, record.seconds, record.run, context.pipeline_id)
+
+
+def _close_late(context: Context, record: Record, sentence: str) -> None:
+    """A kill after the record and before the journal's last line left it saying killed."""
+    path = pipelines.journal_path(context.home, record.run)
+    ends = [line["status"] for line in read_journal(path) if line["kind"] == "close"]
+    if not ends or ends[-1] != "FINISHED":
+        identity = identity_of(context, record.label, record.key)
+        Journal(path, identity).close("FINISHED", "done", sentence)
 
 
 def _ago(moment: float) -> str:

@@ -119,6 +119,17 @@ def test_an_unfinished_stage_finds_its_folder_again(home: Home) -> None:
     assert [line["attempt"] for line in opens] == [1, 2]
 
 
+def test_a_kill_between_record_and_journal_is_made_good(home: Home) -> None:
+    given = context(home)
+    result = make(given)
+    path = pipelines.journal_path(home, result.run)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:-1]))
+    assert make(given).reused
+    ends = [line["status"] for line in read_journal(path) if line["kind"] == "close"]
+    assert ends == ["FINISHED"]
+
+
 def test_fresh_does_it_again_elsewhere_and_destroys_nothing(home: Home) -> None:
     old = make(context(home))
     given = context(home, fresh=True)
