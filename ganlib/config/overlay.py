@@ -134,7 +134,7 @@ def parse(kind: type[C], tree: Any, origin: str = "") -> C:
 
 def _explain(kind: type[Config], error: ValidationError, origin: str) -> ConfigError:
     first = error.errors(include_url=False)[0]
-    path = _location(first["loc"])
+    path = _location(kind, first["loc"])
     prefix = f"{origin}: " if origin else ""
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
@@ -149,21 +149,23 @@ def _explain(kind: type[Config], error: ValidationError, origin: str) -> ConfigE
     return ConfigError(f"{prefix}{shown}{reason}{more}", where=path)
 
 
-def _location(location: tuple[int | str, ...]) -> str:
+def _location(kind: type[BaseModel], location: tuple[int | str, ...]) -> str:
     """pydantic adds the tag of a union to the location; the path a user writes has none."""
-    tags = _tags()
-    return ".".join(str(part) for part in location if str(part) not in tags)
+    words: list[str] = []
+    candidates: list[type[BaseModel]] = [kind]
+    for part in map(str, location):
+        owners = [c for c in candidates if part in c.model_fields]
+        tagged = [c for c in candidates if _tag(c) == part]
+        if owners or not tagged:
+            words.append(part)
+            candidates = [m for c in owners for m in _models(c.model_fields[part].annotation)]
+        else:
+            candidates = tagged
+    return ".".join(words)
 
 
-def _tags() -> set[str]:
-    found: set[str] = set()
-    todo = list(Config.__subclasses__())
-    while todo:
-        kind = todo.pop()
-        todo.extend(kind.__subclasses__())
-        if "kind" in kind.model_fields:
-            found.add(str(kind.model_fields["kind"].default))
-    return found
+def _tag(kind: type[BaseModel]) -> str | None:
+    return str(kind.model_fields["kind"].default) if "kind" in kind.model_fields else None
 
 
 def all_paths(kind: type[BaseModel], _seen: tuple[type, ...] = ()) -> list[str]:

@@ -57,6 +57,7 @@ def test_a_mapping_takes_new_keys() -> None:
         ("gan.plateau.patiense=3", "gan.plateau.patiense", "patience"),
         ("gan.generator.optimiser.beta1=1.5", "gan.generator.optimiser.beta1", "less than 1"),
         ("gan.ema.ramp=.nan", "gan.ema.ramp", "finite"),
+        ("data.source={kind: folder, path: ''}", "data.source.path", "at least 1 character"),
         ("nonsense", "nonsense", "path=value"),
         ("gan.loss={a: [", "gan.loss", "YAML"),
         ("=3", "=3", "path=value"),

@@ -1,0 +1,265 @@
+"""What a careless or hostile user gives: message and exit code, one row each.
+
+`cli` rows go through the command itself; `data` rows through preparation, whose errors carry the
+exit code the command returns.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import subprocess
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ganlib.cli.main import main
+from ganlib.config import DataConfig, Folder
+from ganlib.data import Dataset, prepare
+from ganlib.errors import GanlibError
+from ganlib.storage import Home
+
+CLASSES = ("rose", "tulip")
+
+
+def pictures(folder: Path, per_class: int = 8, classes: tuple[str, ...] = CLASSES) -> Path:
+    """A small, healthy folder of images by class."""
+    draw = np.random.default_rng(3)
+    for name in classes:
+        (folder / name).mkdir(parents=True)
+        for number in range(per_class):
+            pixels = draw.integers(0, 256, (12, 12, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    return folder
+
+
+def yaml_file(folder: Path, text: str) -> str:
+    path = folder / "mine.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def file_home(folder: Path) -> str:
+    (folder / "home").write_text("not a folder")
+    return str(folder / "home")
+
+
+def foreign_home(folder: Path) -> str:
+    (folder / "home").mkdir()
+    (folder / "home" / "thesis.tex").write_text("mine")
+    return str(folder / "home")
+
+
+def newer_home(folder: Path, marker: str = '{"format": 99}') -> str:
+    root = Home.open(folder / "home").root
+    (root / "home.json").write_text(marker)
+    return str(root)
+
+
+def flat(folder: Path) -> str:
+    pictures(folder / "f", 4, (".",))
+    return str(folder / "f")
+
+
+def empty(folder: Path) -> str:
+    (folder / "f").mkdir()
+    return str(folder / "f")
+
+
+Argv = Callable[[Path], list[str]]
+CLI: dict[str, tuple[Argv, str]] = {
+    "unknown recipe": (lambda t: ["run", "digit"], "did you mean digits"),
+    "unknown command": (lambda t: ["rnu"], "run"),
+    "unknown option": (lambda t: ["run", "digits", "--seeds", "3"], "--seeds"),
+    "missing folder": (lambda t: ["run", str(t / "nowhere")], "nowhere"),
+    "empty folder": (lambda t: ["run", empty(t)], "holds no images"),
+    "flat folder": (lambda t: ["run", flat(t)], "class"),
+    "one class": (lambda t: ["run", str(pictures(t / "f", 8, ("rose",)))], "one class"),
+    "one image in a class": (
+        lambda t: ["data", "prepare", str(pictures(pictures(t / "f"), 1, ("lily",)))],
+        "lily",
+    ),
+    "a file that is no recipe": (lambda t: ["run", __file__], "neither a recipe nor a folder"),
+    "broken YAML": (lambda t: ["run", yaml_file(t, "name: [")], "mine.yaml is not valid YAML"),
+    "YAML with code": (
+        lambda t: ["run", yaml_file(t, "name: !!python/object/apply:os.getcwd []")],
+        "mine.yaml is not valid YAML",
+    ),
+    "misspelt key": (
+        lambda t: ["run", yaml_file(t, "name: x\ngan: {bacth_size: 4}")],
+        "did you mean gan.batch_size",
+    ),
+    "misspelt --set": (
+        lambda t: ["run", "digits", "--set", "gan.genrator.steps=1"],
+        "did you mean gan.generator.steps",
+    ),
+    "wrong type": (
+        lambda t: ["run", "digits", "--set", "gan.batch_size=many"],
+        "gan.batch_size='many'",
+    ),
+    "value out of range": (
+        lambda t: ["run", "digits", "--set", "gan.generator.optimiser.beta1=2"],
+        "gan.generator.optimiser.beta1=2",
+    ),
+    "no equals sign": (lambda t: ["run", "digits", "--set", "seed"], "path=value"),
+    "a batch that does not divide": (
+        lambda t: ["run", "digits", "--set", "gan.batch_size=63"],
+        "not a multiple of 2 workers",
+    ),
+    "a size no network has": (
+        lambda t: ["run", "digits", "--set", "data.size=27"],
+        "4, 5, 6 or 7 times a power of two",
+    ),
+    "unknown model": (lambda t: ["sample", "nothing"], "nothing"),
+    "unknown run": (lambda t: ["logs", "p-nothing"], "p-nothing"),
+    "unknown stage": (lambda t: ["status", "--why", "dance"], "dance"),
+    "rollback of nothing": (lambda t: ["model", "rollback", "nothing-generator"], "nothing"),
+    "home is a file": (lambda t: ["status", "--home", file_home(t)], "not a folder"),
+    "home is somebody's folder": (lambda t: ["status", "--home", foreign_home(t)], "thesis.tex"),
+    "home of a newer version": (lambda t: ["status", "--home", newer_home(t)], "format 99"),
+    "home with a damaged marker": (lambda t: ["status", "--home", newer_home(t, "{")], "damaged"),
+}
+
+
+@pytest.mark.parametrize("case", CLI)
+def test_bad_input_is_refused_with_exit_2_and_the_cause(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GANLIB_HOME", str(tmp_path / "default-home"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    argv, said = CLI[case]
+    assert main([*argv(tmp_path), "--json"]) == 2
+    told = capfd.readouterr()
+    document = json.loads(told.out)
+    assert (document["ok"], document["exit"]) == (False, 2)
+    assert said in f"{document['error']['message']} {document['error']['hint']}"
+    assert said in told.err
+    assert "Traceback" not in told.err
+
+
+def text_png(folder: Path) -> None:
+    (folder / "rose" / "bad.png").write_text("this is text")
+
+
+def truncated(folder: Path) -> None:
+    Image.new("RGB", (64, 64), "red").save(folder / "rose" / "bad.jpg")
+    data = (folder / "rose" / "bad.jpg").read_bytes()
+    (folder / "rose" / "bad.jpg").write_bytes(data[: len(data) // 2])
+
+
+def zero_bytes(folder: Path) -> None:
+    (folder / "rose" / "bad.png").touch()
+
+
+def absurd(folder: Path) -> None:
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + header
+    (folder / "rose" / "bad.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + struct.pack(">I", len(header))
+        + chunk
+        + struct.pack(">I", zlib.crc32(chunk))
+        + struct.pack(">I", 0)
+        + b"IDAT"
+        + struct.pack(">I", zlib.crc32(b"IDAT"))
+    )
+
+
+def dead_link(folder: Path) -> None:
+    (folder / "rose" / "bad.png").symlink_to(folder / "gone.png")
+
+
+BAD_FILES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "text renamed .png": (text_png, "not an image|cannot identify|no image"),
+    "truncated JPEG": (truncated, "truncated|cut|broken"),
+    "zero-byte file": (zero_bytes, "empty"),
+    "60000x60000 header": (absurd, "3,?600,?000,?000|60,?000"),
+    "dead link": (dead_link, "link|there"),
+}
+
+
+def prepared(folder: Path, root: Path, **settings: object) -> Dataset:
+    config = DataConfig.model_validate(
+        {"source": Folder(path=str(folder)), "size": 8, "channels": 3, **settings}
+    )
+    return prepare(config, root, workers=1)
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_a_bad_file_is_skipped_and_listed_or_too_many_are_an_error(
+    case: str, tmp_path: Path
+) -> None:
+    spoil, reason = BAD_FILES[case]
+    folder = pictures(tmp_path / "f")
+    spoil(folder)
+    skipped = prepared(folder, tmp_path / "some", max_bad_fraction=0.2).skipped()
+    assert len(skipped) == 1
+    assert "bad." in str(skipped.iloc[0, 0])
+    assert skipped["reason"].str.contains(reason, case=False, regex=True).all(), skipped
+    with pytest.raises(GanlibError, match=r"bad\.") as caught:
+        prepared(folder, tmp_path / "none", max_bad_fraction=0.01)
+    assert caught.value.exit_code == 2
+    assert "max_bad_fraction" in str(caught.value)
+
+
+def test_a_loop_of_links_is_walked_once(tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "f")
+    (folder / "rose" / "again").symlink_to(folder)
+    (folder / "tulip" / "self").symlink_to(folder / "tulip")
+    assert sum(prepared(folder, tmp_path / "d").counts.values()) == 16
+
+
+def test_a_damaged_manifest_and_a_damaged_shard_are_named(tmp_path: Path) -> None:
+    dataset = prepared(pictures(tmp_path / "f"), tmp_path / "d")
+    manifest = next((tmp_path / "d").rglob(f"manifest-{dataset.fingerprint}.json"))
+    whole = manifest.read_bytes()
+    manifest.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(GanlibError, match="manifest") as caught:
+        Dataset.open(dataset.folder, dataset.fingerprint)
+    assert caught.value.exit_code == 1
+    manifest.write_bytes(whole)
+    shard = sorted((tmp_path / "d").rglob("*.arrow"))[0]
+    shard.write_bytes(shard.read_bytes()[:-64])
+    with pytest.raises(GanlibError) as caught:
+        load_all(dataset)
+    assert shard.name in str(caught.value)
+
+
+def load_all(dataset: Dataset) -> None:
+    reopened = Dataset.open(dataset.folder, dataset.fingerprint)
+    for split in reopened.counts:
+        reopened.load(split)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte; only root may make one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode != 0:
+        pytest.skip("only root may mount a small disk")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def test_a_read_only_home_is_refused(small_disk: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    assert main(["status", "--home", str(small_disk / "home"), "--json"]) == 2
+    assert "Read-only" in json.loads(capfd.readouterr().out)["error"]["message"]
+
+
+def test_a_full_disk_is_named_and_what_was_made_stays(small_disk: Path, tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "f", 200)
+    with pytest.raises(GanlibError) as caught:
+        prepared(folder, small_disk, size=64)
+    assert caught.value.exit_code == 1
+    assert "No space left" in str(caught.value)
+    assert "free some space" in str(caught.value)
+    dataset = prepared(folder, tmp_path / "elsewhere", size=64)
+    assert sum(dataset.counts.values()) == 400
