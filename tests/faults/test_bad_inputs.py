@@ -80,10 +80,6 @@ CLI: dict[str, tuple[Argv, str]] = {
     "empty folder": (lambda t: ["run", empty(t)], "holds no images"),
     "flat folder": (lambda t: ["run", flat(t)], "class"),
     "one class": (lambda t: ["run", str(pictures(t / "f", 8, ("rose",)))], "one class"),
-    "one image in a class": (
-        lambda t: ["data", "prepare", str(pictures(pictures(t / "f"), 1, ("lily",)))],
-        "lily",
-    ),
     "a file that is no recipe": (lambda t: ["run", __file__], "neither a recipe nor a folder"),
     "broken YAML": (lambda t: ["run", yaml_file(t, "name: [")], "mine.yaml is not valid YAML"),
     "YAML with code": (
@@ -205,6 +201,13 @@ def test_a_bad_file_is_skipped_and_listed_or_too_many_are_an_error(
         prepared(folder, tmp_path / "none", max_bad_fraction=0.01)
     assert caught.value.exit_code == 2
     assert "max_bad_fraction" in str(caught.value)
+
+
+def test_one_image_in_a_class_cannot_be_split_and_names_the_class(tmp_path: Path) -> None:
+    folder = pictures(pictures(tmp_path / "f"), 1, ("lily",))
+    with pytest.raises(GanlibError, match="lily") as caught:
+        prepared(folder, tmp_path / "d")
+    assert caught.value.exit_code == 2
 
 
 def test_a_loop_of_links_is_walked_once(tmp_path: Path) -> None:
