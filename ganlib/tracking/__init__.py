@@ -1,19 +1,29 @@
 """MLflow, and nobody else knows it: the writer that drains journals, the registry, promotion."""
 
 from ganlib.tracking.connection import tracking_uri
+from ganlib.tracking.gate import Evidence, Gate, classifier_gate, generator_gate
+from ganlib.tracking.promotion import Decision, history, promote, rollback
 from ganlib.tracking.reaper import reap
 from ganlib.tracking.registry import RegisteredVersion, describe, fetch, register
 from ganlib.tracking.runs import RunRef, run_of
 from ganlib.tracking.writer import Writer, writing
 
 __all__ = [
+    "Decision",
+    "Evidence",
+    "Gate",
     "RegisteredVersion",
     "RunRef",
     "Writer",
+    "classifier_gate",
     "describe",
     "fetch",
+    "generator_gate",
+    "history",
+    "promote",
     "reap",
     "register",
+    "rollback",
     "run_of",
     "tracking_uri",
     "writing",

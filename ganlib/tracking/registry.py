@@ -256,7 +256,7 @@ def describe(home: Home) -> pd.DataFrame:
                 metrics = {
                     key.removeprefix("ganlib.metric."): float(value)
                     for key, value in version.tags.items()
-                    if key.startswith("ganlib.metric.")
+                    if key.startswith("ganlib.metric.") and value != "not measured"
                 }
                 rows.append(
                     {

@@ -1,0 +1,178 @@
+"""Whether a model may be promoted: pure, from what was measured and what is asked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from ganlib.config import Config, PromotionConfig
+
+Outcome = Literal["promoted", "refused", "cannot_tell"]
+
+
+class Evidence(Config):
+    """What one judge measured on one model; a value that is not finite is none: not measured.
+
+    `judge` names the judge's digest, `samples` how many were judged, `spreads` the standard
+    deviation of each metric over repeated sample sets.
+    """
+
+    judge: str
+    samples: int
+    metrics: dict[str, float | None]
+    spreads: dict[str, float] = Field(default_factory=dict)
+
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _finite(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {k: v if v is not None and math.isfinite(v) else None for k, v in values.items()}
+
+
+class Rule(Config):
+    """`limit` is what all must reach; with `compare` it must not be worse than the champion.
+
+    A rule about the judge itself (`trust`) does not speak against the model: nothing can be told.
+    """
+
+    metric: str
+    better: Literal["higher", "lower"]
+    limit: float | None = None
+    compare: bool = False
+    trust: bool = False
+
+
+class Gate(Config):
+    """`spread_factor` standard deviations of a difference are no difference."""
+
+    rules: tuple[Rule, ...]
+    spread_factor: float = Field(default=2.0, ge=0)
+
+
+class Verdict(Config):
+    """`reasons` are sentences, for people."""
+
+    outcome: Outcome
+    reasons: tuple[str, ...]
+
+
+def generator_gate(config: PromotionConfig) -> Gate:
+    """Metrics as `evaluation` names them, and `judge_accuracy` of the judge."""
+    low = config.min_relative_coverage
+    return Gate(
+        rules=(
+            Rule(
+                metric="judge_accuracy",
+                better="higher",
+                limit=config.min_judge_accuracy,
+                trust=True,
+            ),
+            Rule(metric="relative_coverage", better="higher", limit=low),
+            Rule(metric="label_agreement", better="higher", limit=config.min_label_agreement),
+            Rule(
+                metric="scaled_distance",
+                better="lower",
+                limit=config.max_scaled_distance,
+                compare=True,
+            ),
+            Rule(metric="coverage", better="higher", compare=True),
+        ),
+        spread_factor=config.spread_factor,
+    )
+
+
+def classifier_gate(config: PromotionConfig) -> Gate:
+    """`accuracy` on held-out images; its spread is the binomial standard error."""
+    limit = config.min_judge_accuracy
+    rule = Rule(metric="accuracy", better="higher", limit=limit, compare=True)
+    return Gate(rules=(rule,), spread_factor=config.spread_factor)
+
+
+def decide(evidence: Evidence, champion: Evidence | None, gate: Gate) -> Verdict:
+    """Without a champion only the limits count.
+
+    What was not measured, or by a judge not to be trusted, can neither promote nor refuse.
+    """
+    distrust = [text for rule in gate.rules if rule.trust and (text := _limit(rule, evidence))]
+    if distrust:
+        said = tuple(f"{text}: the judge cannot be relied on" for text in distrust)
+        return Verdict(outcome="cannot_tell", reasons=said)
+    rules = [rule for rule in gate.rules if not rule.trust]
+    against = [text for rule in rules if (text := _limit(rule, evidence))]
+    unknown = _unknown(evidence, champion, gate.rules)
+    if champion is not None and not unknown:
+        compared = [rule for rule in rules if rule.compare]
+        worse = [_worse(rule, evidence, champion, gate.spread_factor) for rule in compared]
+        against += [text for text in worse if text]
+    if against:
+        return Verdict(outcome="refused", reasons=tuple(against))
+    if unknown:
+        return Verdict(outcome="cannot_tell", reasons=tuple(unknown))
+    return Verdict(outcome="promoted", reasons=_praise(evidence, champion, rules))
+
+
+def _limit(rule: Rule, evidence: Evidence) -> str:
+    """What is wrong with the value itself; empty if nothing or not measured."""
+    value = evidence.metrics.get(rule.metric)
+    if value is None or rule.limit is None:
+        return ""
+    if rule.better == "higher" and value < rule.limit:
+        return f"{_words(rule)} is {value:.4g}, below {rule.limit:g}"
+    if rule.better == "lower" and value > rule.limit:
+        return f"{_words(rule)} is {value:.4g}, above {rule.limit:g}"
+    return ""
+
+
+def _unknown(evidence: Evidence, champion: Evidence | None, rules: tuple[Rule, ...]) -> list[str]:
+    said = [
+        f"{_words(rule)} could not be measured"
+        for rule in rules
+        if evidence.metrics.get(rule.metric) is None
+    ]
+    if champion is None:
+        return said
+    if champion.judge != evidence.judge:
+        said.append("the champion was not judged by the same judge")
+    if champion.samples != evidence.samples:
+        said.append(
+            f"the champion was judged on {champion.samples} samples and this on {evidence.samples}"
+        )
+    said += [
+        f"{_words(rule)} of the champion could not be measured"
+        for rule in rules
+        if rule.compare and champion.metrics.get(rule.metric) is None
+    ]
+    return said
+
+
+def _worse(rule: Rule, evidence: Evidence, champion: Evidence, factor: float) -> str:
+    """Empty unless the loss exceeds `factor` standard deviations of the difference."""
+    mine, theirs = evidence.metrics[rule.metric], champion.metrics[rule.metric]
+    assert mine is not None
+    assert theirs is not None
+    loss = theirs - mine if rule.better == "higher" else mine - theirs
+    spreads = (evidence.spreads.get(rule.metric, 0.0), champion.spreads.get(rule.metric, 0.0))
+    allowed = factor * math.hypot(*spreads)
+    if loss <= allowed + 1e-12:
+        return ""
+    return (
+        f"{_words(rule)} is {mine:.4g} and the champion's {theirs:.4g}: "
+        f"worse by {loss:.2g}, where {allowed:.2g} would be chance"
+    )
+
+
+def _praise(evidence: Evidence, champion: Evidence | None, rules: list[Rule]) -> tuple[str, ...]:
+    values = ", ".join(f"{_words(rule)} {evidence.metrics[rule.metric]:.4g}" for rule in rules)
+    if champion is None:
+        return (f"it reaches every limit ({values})", "there was no champion to compare it with")
+    compared = ", ".join(_words(rule) for rule in rules if rule.compare)
+    return (
+        f"it reaches every limit ({values})",
+        f"its {compared} are not worse than the champion's beyond chance",
+    )
+
+
+def _words(rule: Rule) -> str:
+    return rule.metric.replace("_", " ")

@@ -1,0 +1,62 @@
+"""What promotes, what refuses, and what nobody can tell."""
+
+from __future__ import annotations
+
+import pytest
+
+from ganlib.config import PromotionConfig
+from ganlib.tracking.gate import Evidence, classifier_gate, decide, generator_gate
+
+GOOD = {
+    "judge_accuracy": 0.99,
+    "relative_coverage": 0.95,
+    "coverage": 0.9,
+    "scaled_distance": 0.01,
+    "label_agreement": 0.98,
+}
+SPREADS = {"coverage": 0.01, "scaled_distance": 0.001}
+GATE = generator_gate(PromotionConfig())
+
+
+def evidence(judge: str = "j", samples: int = 1000, **changed: float) -> Evidence:
+    return Evidence(judge=judge, samples=samples, metrics={**GOOD, **changed}, spreads=SPREADS)
+
+
+@pytest.mark.parametrize(
+    ("mine", "champion", "outcome", "reason"),
+    [
+        (evidence(), None, "promoted", "there was no champion"),
+        (evidence(), evidence(), "promoted", "not worse than the champion's"),
+        (evidence(relative_coverage=0.2), None, "refused", "relative coverage is 0.2, below 0.5"),
+        (evidence(scaled_distance=0.5), None, "refused", "scaled distance is 0.5, above 0.2"),
+        (evidence(label_agreement=0.1), None, "refused", "label agreement"),
+        # A difference of two spreads of 0.01 has one of 0.0141: 2 x 0.0141 = 0.028 is allowed.
+        (evidence(coverage=0.873), evidence(), "promoted", "not worse"),
+        (evidence(coverage=0.871), evidence(), "refused", "coverage is 0.871 and the champion's"),
+        (evidence(scaled_distance=0.012), evidence(), "promoted", "not worse"),
+        (evidence(scaled_distance=0.013), evidence(), "refused", "worse by 0.003"),
+        (evidence(coverage=float("nan")), None, "cannot_tell", "coverage could not be measured"),
+        (evidence(), evidence(coverage=float("inf")), "cannot_tell", "coverage of the champion"),
+        (evidence(), evidence(judge="other"), "cannot_tell", "same judge"),
+        (evidence(), evidence(samples=10), "cannot_tell", "judged on 10 samples and this on 1000"),
+        (evidence(judge_accuracy=0.3), evidence(), "cannot_tell", "the judge cannot be relied on"),
+        # What is certainly wrong outweighs what is unknown.
+        (evidence(coverage=float("nan"), scaled_distance=3), None, "refused", "above 0.2"),
+    ],
+)
+def test_decisions(mine: Evidence, champion: Evidence | None, outcome: str, reason: str) -> None:
+    verdict = decide(mine, champion, GATE)
+    assert verdict.outcome == outcome
+    assert any(reason in said for said in verdict.reasons), verdict.reasons
+
+
+def test_a_classifier_is_compared_by_accuracy() -> None:
+    gate = classifier_gate(PromotionConfig(min_judge_accuracy=0.9))
+    spread = {"accuracy": 0.004}
+    good = Evidence(judge="held-out", samples=500, metrics={"accuracy": 0.98}, spreads=spread)
+    near = Evidence(judge="held-out", samples=500, metrics={"accuracy": 0.97}, spreads=spread)
+    worse = Evidence(judge="held-out", samples=500, metrics={"accuracy": 0.96}, spreads=spread)
+    bad = Evidence(judge="held-out", samples=500, metrics={"accuracy": 0.8}, spreads=spread)
+    assert decide(near, good, gate).outcome == "promoted"
+    assert decide(worse, good, gate).outcome == "refused"
+    assert decide(bad, None, gate).outcome == "refused"
