@@ -11,6 +11,7 @@ own `thumbnail` keeps).
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -22,9 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "MPO")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # and MPO, which is a JPEG first
 ORIENTATION = 0x0112
-# What a wide integer or float image holds is told by its largest value.
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -70,12 +70,14 @@ def decode(file: str | bytes, shape: Shape) -> bytes:
     except Unreadable:
         raise
     except UnidentifiedImageError:
-        raise Unreadable(f"not an image in {', '.join(FORMATS[:-1])}") from None
+        raise Unreadable(f"not an image in {', '.join(FORMATS)}") from None
     except PermissionError:
         raise Unreadable("no permission to read it") from None
     except FileNotFoundError:
         raise Unreadable("a link to nothing, or removed meanwhile") from None
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ELOOP:
+            raise Unreadable("a link that leads to itself") from None
         text = " ".join(str(error).split()) or type(error).__name__
         raise Unreadable(f"cannot be decoded: {text[:200]}") from None
 

@@ -8,6 +8,7 @@ N images, H W pixels, C channels, M = 2 C moments.
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -42,17 +43,19 @@ def measure(image_NHWC: NDArray[np.uint8], reasons: list[str | None] | None = No
 
 def digests(image_NHWC: NDArray[np.uint8]) -> NDArray[Any]:
     """BLAKE2b of the pixels, 16 bytes each, as numpy's `V16`."""
-    flat = np.ascontiguousarray(image_NHWC).reshape(len(image_NHWC), -1)
+    flat = np.ascontiguousarray(image_NHWC).reshape(
+        len(image_NHWC), math.prod(image_NHWC.shape[1:])
+    )
     joined = b"".join(hashlib.blake2b(row.data, digest_size=DIGEST_BYTES).digest() for row in flat)
     return np.frombuffer(joined, dtype=f"V{DIGEST_BYTES}")
 
 
 def moments(image_NHWC: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """Per channel the sum and the sum of squares: C sums, then C squares."""
-    count, _, _, channels = image_NHWC.shape
+    count, height, width, channels = image_NHWC.shape
     out_NM = np.empty((count, 2 * channels), dtype=np.uint64)
     for channel in range(channels):
-        plane_NP = image_NHWC[..., channel].reshape(count, -1).astype(np.float64)
+        plane_NP = image_NHWC[..., channel].reshape(count, height * width).astype(np.float64)
         out_NM[:, channel] = plane_NP.sum(axis=1)
         out_NM[:, channels + channel] = np.einsum("np,np->n", plane_NP, plane_NP)
     return out_NM
