@@ -126,11 +126,11 @@ def begin(
 def _open(home: Home, pipeline: Pipeline, continued: bool) -> None:
     path = folder(home) / f"{pipeline.id}.yaml"
     write_bytes(path, yaml.safe_dump(pipeline.config, sort_keys=False).encode())
-    journal = Journal(journal_path(home, pipeline.id), _identity(pipeline))
+    opened = Journal(journal_path(home, pipeline.id), _identity(pipeline))
     if continued:
-        journal.note(f"continuing {pipeline.id}, which did not end")
+        opened.note(f"continuing {pipeline.id}, which did not end")
     else:
-        journal.artifact(path, "config")
+        opened.artifact(path, "config")
 
 
 def finish(
@@ -170,10 +170,10 @@ def ending(error: BaseException) -> tuple[Status, str, str]:
     return "FAILED", "failed", f"Failed: {text}"
 
 
-def close(journal: Journal, error: BaseException) -> None:
+def close(run: Journal, error: BaseException) -> None:
     """Close a run that ended in `error`."""
     with _not_hiding(error):
-        journal.close(*ending(error))
+        run.close(*ending(error))
 
 
 @contextmanager
@@ -187,7 +187,7 @@ def _not_hiding(error: BaseException) -> Iterator[None]:
 
 def note(home: Home, pipeline_id: str, text: str) -> None:
     """A line for whoever watches the pipeline."""
-    _journal(home, pipeline_id).note(text)
+    journal(home, pipeline_id).note(text)
 
 
 def reused(home: Home, pipeline_id: str, stage: str, run: str) -> None:
@@ -196,14 +196,15 @@ def reused(home: Home, pipeline_id: str, stage: str, run: str) -> None:
         told = str(read_json(home.spool / f"{run}.run.json")["run_id"])
     except (OSError, Damaged, KeyError, TypeError):
         told = run
-    _journal(home, pipeline_id).tags({f"ganlib.reused.{stage}": told})
+    journal(home, pipeline_id).tags({f"ganlib.reused.{stage}": told})
 
 
 def journal_path(home: Home, run: str) -> Path:
     return home.spool / f"{run}.jsonl"
 
 
-def _journal(home: Home, pipeline_id: str) -> Journal:
+def journal(home: Home, pipeline_id: str) -> Journal:
+    """Of a run that was begun, for whoever has something to say."""
     return Journal(journal_path(home, pipeline_id), _identity(read(home, pipeline_id)))
 
 

@@ -19,6 +19,7 @@ from pydantic import Field
 from ganlib.config import Config, fingerprint
 from ganlib.errors import Damaged
 from ganlib.stages import pipelines
+from ganlib.stages.beats import beating
 from ganlib.stages.context import Context
 from ganlib.stages.keys import VERSIONS, plain, stage_key
 from ganlib.stages.values import StageResult, Value
@@ -120,8 +121,10 @@ def run_stage(
             return found
         work = _begin(context, stage, name, key, images)
         before = time.monotonic()
+        alive = [work.journal, pipelines.journal(context.home, context.pipeline_id)]
         with _closing(work):
-            value = body(work)
+            with beating(alive):
+                value = body(work)
             seconds = time.monotonic() - before
             _write(context, work, parts, value, seconds)
             work.journal.metrics(0, {"stage_seconds": seconds})

@@ -9,6 +9,7 @@ from typing import Literal
 
 from ganlib.config import ClassifierConfig, EvaluationConfig, GanConfig
 from ganlib.stages import named, pipelines
+from ganlib.stages.beats import beating
 from ganlib.stages.context import Context
 from ganlib.stages.keys import model_fingerprint
 from ganlib.stages.values import Classifiers, DatasetRef, ModelRef
@@ -66,7 +67,8 @@ def owning(home: Home, identities: Sequence[RunIdentity]) -> Iterator[list[Journ
     """
     journals = [Journal(pipelines.journal_path(home, i.id), i) for i in identities]
     try:
-        yield journals
+        with beating(journals):
+            yield journals
     except BaseException as error:
         for journal in journals:
             pipelines.close(journal, error)

@@ -10,6 +10,7 @@ import pytest
 from ganlib.config import PipelineConfig
 from ganlib.errors import Diverged
 from ganlib.stages import pipelines, records
+from ganlib.stages.beats import beating
 from ganlib.stages.context import Context
 from ganlib.stages.values import StageResult, Value
 from ganlib.storage import Home
@@ -171,6 +172,21 @@ def test_two_at_once_make_it_once(home: Home) -> None:
         thread.join(20)
     assert made == 1
     assert sorted(result.reused for result in results) == [False, True]
+
+
+def test_a_long_stage_shows_signs_of_life(home: Home) -> None:
+    given = context(home)
+    journal = pipelines.journal(home, given.pipeline_id)
+
+    def beats() -> int:
+        return sum(line["kind"] == "beat" for line in read_journal(journal.path))
+
+    with beating([journal], every_s=0.01):
+        while beats() < 2:
+            pass
+    told = beats()
+    journal.note("more")
+    assert beats() == told
 
 
 def test_a_damaged_record_is_said_and_made_again(home: Home) -> None:
