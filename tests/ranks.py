@@ -15,7 +15,12 @@ from ganlib.determinism import Replicas
 
 
 def on_ranks(world: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-    """`function(replicas, *arguments)` of an importable module, its tensors by rank."""
+    """`function(replicas, *arguments)` of an importable module, its results by rank.
+
+    One rank runs here; several in processes of their own, one thread each.
+    """
+    if world == 1:
+        return [function(Replicas(), *arguments)]
     with tempfile.TemporaryDirectory() as folder:
         mp.spawn(_rank, (world, folder, function, arguments), nprocs=world)
         return [torch.load(Path(folder) / f"{rank}.pt") for rank in range(world)]

@@ -5,8 +5,8 @@ N samples, H W pixels, C channels, K classes, F features.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -39,32 +39,40 @@ class Reference:
     other_NF: Tensor | None
     classes: int
     extractor: str
+    # What is computed once, by number of neighbours.
+    _squared_radii: dict[int, Tensor] = field(default_factory=dict, repr=False)
+    _floors: dict[int, Floor] = field(default_factory=dict, repr=False)
 
     @property
     def samples(self) -> int:
         return len(self.label_N)
 
-    def share_K(self) -> Tensor:  # noqa: N802
-        """The true class shares, which generated samples are to follow."""
+    def shares(self) -> Tensor:
+        """share_K of the true classes, which generated samples are to follow."""
         return class_shares(self.label_N, self.classes)
 
-    @lru_cache(maxsize=8)  # noqa: B019
+    @cached_property
     def trace(self) -> float:
         """Of the features' covariance: what a distance is scaled by."""
         return float(self.feature_NF.var(0).sum())
 
-    @lru_cache(maxsize=8)  # noqa: B019
-    def squared_radius_N(self, neighbours: int) -> Tensor:  # noqa: N802
-        """Computed once. Raises ConfigError if there are too few images for `neighbours`."""
-        _enough(self.samples, neighbours)
-        return squared_radii(self.feature_NF, neighbours)
+    def squared_radii(self, neighbours: int) -> Tensor:
+        """radius_N. Raises ConfigError if there are too few images for `neighbours`."""
+        if neighbours not in self._squared_radii:
+            _enough(self.samples, neighbours)
+            self._squared_radii[neighbours] = squared_radii(self.feature_NF, neighbours)
+        return self._squared_radii[neighbours]
 
-    @lru_cache(maxsize=8)  # noqa: B019
     def floor(self, neighbours: int) -> Floor:
         """The other real images against these; without any, one half of these against the other.
 
-        Computed once. Raises ConfigError if there are too few images for `neighbours`.
+        Raises ConfigError if there are too few images for `neighbours`.
         """
+        if neighbours not in self._floors:
+            self._floors[neighbours] = self._floor(neighbours)
+        return self._floors[neighbours]
+
+    def _floor(self, neighbours: int) -> Floor:
         if self.other_NF is None:
             half = self.samples // 2
             real_NF, other_NF = self.feature_NF[:half], self.feature_NF[half : 2 * half]
@@ -72,19 +80,20 @@ class Reference:
             count = min(self.samples, len(self.other_NF))
             real_NF, other_NF = self.feature_NF[:count], self.other_NF[:count]
         _enough(len(real_NF), neighbours)
-        radius_N = None
-        if len(real_NF) == self.samples:
-            radius_N = self.squared_radius_N(neighbours)
-        found = prdc(real_NF, other_NF, neighbours, real_squared_radius_N=radius_N)
+        whole = len(real_NF) == self.samples
+        found = prdc(
+            real_NF,
+            other_NF,
+            neighbours,
+            real_squared_radius_N=self.squared_radii(neighbours) if whole else None,
+        )
         return Floor(
-            scaled_distance=scaled_distance(real_NF, other_NF),
-            samples=len(real_NF),
-            **vars(found),
+            scaled_distance=scaled_distance(real_NF, other_NF), samples=len(real_NF), **vars(found)
         )
 
     def compare(self, fake_NF: Tensor, neighbours: int) -> Prdc:
         """Generated features, as many as there are real ones, against these."""
-        radius_N = self.squared_radius_N(neighbours)
+        radius_N = self.squared_radii(neighbours)
         return prdc(self.feature_NF, fake_NF, neighbours, real_squared_radius_N=radius_N)
 
 

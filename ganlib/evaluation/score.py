@@ -74,13 +74,13 @@ def score(
     """
     if reference.extractor != extractor.name:
         raise ValueError(f"a reference of {reference.extractor} given to {extractor.name}")
-    asked_N = balanced_labels(reference.samples, reference.share_K())
+    asked_N = balanced_labels(reference.samples, reference.shares())
     fake_NF, judged_N = _sampled(generator, asked_N, extractor, seed, replicas or Replicas())
     found, floor = reference.compare(fake_NF, neighbours), reference.floor(neighbours)
     apart = distance(reference.feature_NF, fake_NF)
     share_K = class_shares(judged_N, reference.classes)
     return Scores(
-        scaled_distance=apart / reference.trace() if apart else 0.0,
+        scaled_distance=apart / reference.trace if reference.trace else math.inf,
         frechet_distance=apart,
         coverage=found.coverage,
         relative_coverage=found.coverage / floor.coverage if floor.coverage else math.nan,
@@ -135,7 +135,7 @@ def repeated(
     return EvaluationTable(
         rows=tuple(rows),
         share_K=tuple(fmean(share) for share in shares),
-        real_share_K=tuple(reference.share_K().tolist()),
+        real_share_K=tuple(reference.shares().tolist()),
     )
 
 
@@ -159,7 +159,7 @@ def _floors(reference: Reference, neighbours: int, present_share: float) -> dict
     judged_K = class_shares(reference.judged_N, reference.classes)
     return {
         "scaled_distance": floor.scaled_distance,
-        "frechet_distance": floor.scaled_distance * reference.trace(),
+        "frechet_distance": floor.scaled_distance * reference.trace,
         "coverage": floor.coverage,
         "relative_coverage": 1.0,
         "density": floor.density,

@@ -27,7 +27,7 @@ def test_all_images_or_some_the_same_ones_for_the_same_seed(judge, digits):
     assert some.samples == 100
     assert torch.equal(some.feature_NF, again.feature_NF)
     assert not torch.equal(some.feature_NF, other.feature_NF)
-    assert some.share_K().sum() == pytest.approx(1)
+    assert some.shares().sum() == pytest.approx(1)
 
 
 def test_the_floor_compares_with_equally_many_training_images(judge, digits):
