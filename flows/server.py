@@ -29,6 +29,9 @@ EPHEMERAL = {
 }
 
 
+PATIENCE_S = 20.0  # with a server somebody else started
+
+
 class Server:
     """A started server. `api_url` is known at once; `wait` returns when it answers."""
 
@@ -39,7 +42,7 @@ class Server:
 
     def wait(self, timeout_s: float = 300.0) -> None:
         """Raises StorageError when the server does not answer in time or has died."""
-        end = time.monotonic() + (timeout_s if self._process else 20.0)
+        end = time.monotonic() + (timeout_s if self._process else PATIENCE_S)
         while True:
             reason = _answers(self.api_url)
             if not reason:

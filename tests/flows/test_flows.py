@@ -1,0 +1,125 @@
+"""A flow on a real server: states, artifacts and events as people and automations see them."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ganlib.config import Folder, load_recipe, overlay
+from ganlib.errors import DataError
+
+
+def ask(path: str, body: dict[str, Any]) -> Any:
+    from prefect.settings import PREFECT_API_URL
+
+    request = urllib.request.Request(
+        f"{PREFECT_API_URL.value()}/{path}",
+        data=json.dumps(body).encode(),
+        headers={"content-type": "application/json"},
+    )
+    with urllib.request.urlopen(request) as response:
+        return json.load(response)
+
+
+def test_a_stage_runs_alone_and_is_reused(prefect_home: Path) -> None:
+    from flows.prepare import prepare
+
+    config = load_recipe("digits")
+    first = prepare(config, home=str(prefect_home))
+    again = prepare(config, home=str(prefect_home))
+    assert [stage.reused for stage in first.stages] == [False]
+    assert [stage.reused for stage in again.stages] == [True]
+    assert first.dataset == again.dataset
+    assert first.pipeline != again.pipeline
+    runs = ask("flow_runs/filter", {"sort": "START_TIME_DESC"})
+    assert {run["state_name"] for run in runs} == {"Completed"}
+    assert all(run["name"] == "digits" for run in runs)
+    artifacts = ask("artifacts/latest/filter", {})
+    assert {"ganlib-digits-stages", "ganlib-digits-result"} <= {a["key"] for a in artifacts}
+
+
+def test_a_wrong_parameter_is_refused_with_its_path(prefect_home: Path) -> None:
+    from prefect.exceptions import ParameterTypeError
+
+    from flows.prepare import prepare
+
+    wrong = load_recipe("digits").model_dump(mode="json")
+    wrong["data"]["size"] = "large"
+    with pytest.raises(ParameterTypeError, match=r"config\.data\.size"):
+        prepare(wrong, home=str(prefect_home))  # type: ignore[arg-type]
+
+
+def test_bad_images_fail_once_and_as_themselves(prefect_home: Path, tmp_path: Path) -> None:
+    from flows.prepare import prepare
+
+    (tmp_path / "empty").mkdir()
+    config = overlay(load_recipe("digits"), {"name": "empty"})
+    source = Folder(path=str(tmp_path / "empty"))
+    config = config.model_copy(update={"data": config.data.model_copy(update={"source": source})})
+    before = time.monotonic()
+    with pytest.raises(DataError):
+        prepare(config, home=str(prefect_home))
+    assert time.monotonic() - before < 30
+    (run,) = ask("flow_runs/filter", {"flow_runs": {"name": {"any_": ["empty"]}}})
+    assert run["state_type"] == "FAILED"
+    records = [json.loads(p.read_text()) for p in (prefect_home / "runs/pipelines").glob("*.json")]
+    assert [r["status"] for r in records if r["name"] == "empty"] == ["FAILED"]
+
+
+def test_a_refusal_is_a_state_with_its_own_name_and_an_event(prefect_home: Path) -> None:
+    from prefect import flow
+
+    from flows import publish
+    from flows.chain import PipelineResult, StageReport
+    from flows.pipeline import not_promoted
+    from ganlib.stages.values import Decision, RegisteredModel
+
+    model = RegisteredModel(
+        name="digits-generator", version="2", uri="models:/digits-generator/2",
+        aliases=("candidate",), verdict="refused",
+    )  # fmt: skip
+    decision = Decision(
+        verdict="refused", reasons=("Coverage fell.",), generator=model, judge=model
+    )
+    stage = StageReport(stage="promote", key="k", run="r", reused=False, seconds=1.0, took=1.0)
+    done = PipelineResult(
+        pipeline="p-000000000000",
+        home=str(prefect_home),
+        name="digits",
+        stages=(stage,),
+        decision=decision,
+    )
+
+    @flow(name="refused", persist_result=False)
+    def refused() -> Any:
+        publish.result(load_recipe("digits"), done)
+        return not_promoted(done)
+
+    assert refused() == done
+    (run,) = ask("flow_runs/filter", {"flows": {"name": {"any_": ["refused"]}}})
+    assert (run["state_type"], run["state_name"]) == ("COMPLETED", "NotPromoted")
+    assert "Coverage fell." in run["state"]["message"]
+    end = time.monotonic() + 30
+    events: list[Any] = []
+    while not events and time.monotonic() < end:
+        time.sleep(0.2)
+        events = ask("events/filter", {"filter": {"event": {"name": ["ganlib.refused"]}}})["events"]
+    assert events[0]["payload"]["reasons"] == ["Coverage fell."]
+    assert events[0]["resource"]["prefect.resource.id"] == "ganlib.pipeline.p-000000000000"
+
+
+def test_every_recipe_is_offered_with_its_settings(prefect_home: Path) -> None:
+    from flows.deployments import deployments
+    from ganlib.config import PipelineConfig, recipe_names
+
+    offered = deployments(prefect_home)
+    assert [d.name for d in offered] == list(recipe_names())
+    for one in offered:
+        assert one.entrypoint == "flows.pipeline.pipeline"
+        assert PipelineConfig.model_validate(one.parameters["config"]) == load_recipe(one.name)
+        assert one.apply()
