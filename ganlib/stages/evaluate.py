@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganlib.config import PipelineConfig
 from ganlib.errors import DataError
+from ganlib.stages import training_runs
 from ganlib.stages.context import Context
 from ganlib.stages.records import Work, run_stage
 from ganlib.stages.values import (
@@ -257,8 +258,6 @@ def _beside(data: Dataset, image_NHWC: Any, label_N: Any, names: list[str], scal
 
 
 def _describe(made: EvaluationResult) -> str:
-    found = made.candidate.values()
-    shown = ("relative_coverage", "coverage", "scaled_distance", "recall", "label_agreement")
-    text = ", ".join(f"{n.replace('_', ' ')} {found[n]:.3g}" for n in shown if n in found)
+    text = training_runs.readings(made.candidate.values())
     count, judge = made.candidate.samples, made.judge.accuracy
     return f"On {count:,} held-out images: {text}; the judge {judge:.1%}."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -90,6 +90,16 @@ def model(
     )
 
 
-def readings(values: dict[str, float]) -> str:
-    """Readings in one line."""
-    return ", ".join(f"{name} {value:.4g}" for name, value in sorted(values.items()))
+SHOWN = (
+    "accuracy",
+    "relative_coverage",
+    "coverage",
+    "scaled_distance",
+    "recall",
+    "label_agreement",
+)
+
+
+def readings(values: Mapping[str, float]) -> str:
+    """The readings a run is remembered by, in one line."""
+    return ", ".join(f"{n.replace('_', ' ')} {values[n]:.3g}" for n in SHOWN if n in values)
