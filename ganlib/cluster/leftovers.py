@@ -129,7 +129,7 @@ def _parent(entry: Path) -> int:
 
 def _carries(entry: Path, mark: str) -> bool:
     try:
-        return f"{MARK}={mark}".encode() in (entry / "environ").read_bytes()
+        return f"{MARK}={mark}".encode() in (entry / "environ").read_bytes().split(b"\0")
     except OSError:
         return False
 

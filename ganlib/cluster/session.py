@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import signal
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ganlib.cluster import leftovers, surroundings
+from ganlib.cluster.talk import RayTalk
 from ganlib.config import ClusterConfig
 from ganlib.errors import ConfigError, StageFailed
 
@@ -110,7 +110,7 @@ class _Session:
         self.depth = 1
         self.footprint: leftovers.Footprint | None = None
         self.folder: str | None = None
-        self.handler: logging.Handler | None = None
+        self.talk: RayTalk | None = None
         self.signals = _handlers()
 
     def serves(self, cluster: ClusterConfig) -> bool:
@@ -136,9 +136,9 @@ class _Session:
         self.footprint.write(leftovers.describe(node))
 
     def _connect(self, **settings: Any) -> Any:
-        self.handler = _listen(self.log)
         import ray
 
+        self.talk = RayTalk(self.log)
         ray.init(
             log_to_driver=False,
             configure_logging=False,
@@ -163,10 +163,8 @@ class _Session:
                 os.environ.pop(leftovers.MARK, None)
             if self.folder is not None:
                 shutil.rmtree(self.folder, ignore_errors=True)
-            if self.handler is not None:
-                logging.getLogger("ray").removeHandler(self.handler)
-                self.handler.close()
-                self.handler = None
+            if self.talk is not None:
+                self.talk.close()
 
 
 def _enter(cluster: ClusterConfig, log: Path) -> _Session:
@@ -224,17 +222,6 @@ def _cpus(cluster: ClusterConfig) -> int:
     """
     asked = max(cluster.workers, cluster.classifier_workers) * cluster.threads
     return max(len(os.sched_getaffinity(0)), asked)
-
-
-def _listen(log: Path) -> logging.Handler:
-    """Ray's loggers write to `log` and not to the terminal."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(log, encoding="utf-8", delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logger = logging.getLogger("ray")
-    logger.addHandler(handler)
-    logger.propagate = False
-    return handler
 
 
 def _handlers() -> dict[int, Any]:

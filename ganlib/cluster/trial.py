@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import traceback
 from collections.abc import Callable
@@ -103,7 +104,7 @@ def run_trial(
         plan,
         "wall_time" if judge.too_late else outcome.reason,
         images=outcome.clock,
-        readings=outcome.readings,
+        readings={n: x for n, x in outcome.readings.items() if math.isfinite(x)},
         score=score(outcome.readings, config),
         model=outcome.model,
         began=began,
