@@ -73,6 +73,13 @@ def _logging(file: Path, *, api: bool) -> dict[str, Any]:
     }
 
 
+def start_logging() -> None:
+    """Set Prefect's logging up now: it removes the handlers of our loggers, so add them after."""
+    from prefect.logging.configuration import ensure_logging_setup
+
+    ensure_logging_setup()
+
+
 def flush(timeout_s: float = 5.0) -> None:
     """Send the logs and events that Prefect's threads still hold, before its server ends."""
     from prefect.events.worker import EventsWorker

@@ -47,6 +47,11 @@ class Options:
         changes = parse_assignments(self.assignments)
         return overlay(load(target or DEFAULT_TARGET), changes)
 
+    def newest_pipeline(self) -> Path | None:
+        """The configuration file of the run that was begun last in this home."""
+        kept = (self.place / "runs" / "pipelines").glob("p-*.yaml")
+        return max(kept, key=lambda path: path.stat().st_mtime, default=None)
+
     def unused(self, *, fresh: bool = True) -> None:
         """Say so when options were given that mean nothing to this command."""
         given = ["--set"] if self.assignments else []

@@ -52,9 +52,9 @@ def execute(
         view = stack.enter_context(watching(home.spool, stages, stream, title))
         if target is None:
             view.say(f"no recipe given, so {DEFAULT_TARGET}: ganlib recipes lists them all")
-        stack.enter_context(_heard(view))
         with _ready(home.root, view) as flow_of:
             flow = flow_of(load)
+            stack.enter_context(_heard(view))
             times["start-up"] = time.time() - begun
             view.phase("")
             result = _call(flow, config, str(home.root), options.fresh, parameters)
@@ -82,6 +82,7 @@ def _ready(home: Any, view: View) -> Iterator[Callable[[Callable[[], Flow]], Flo
 
             def ready(load: Callable[[], Flow]) -> Flow:
                 flow = load()
+                settings.start_logging()
                 started.wait()
                 return flow
 

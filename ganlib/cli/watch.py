@@ -68,15 +68,15 @@ class Watch:
         self._offsets = {p.name: p.stat().st_size for p in spool.glob("*.jsonl")}
 
     def poll(self) -> list[str]:
-        said: list[str] = []
+        said: list[tuple[float, str]] = []
         # A pipeline before its stages, a stage before its trials.
         for path in sorted(self.spool.glob("*.jsonl"), key=lambda p: (p.name.count("."), p.name)):
             if self.pipeline and not path.name.startswith(self.pipeline):
                 continue
             for line, offset in follow(path, self._offsets.get(path.name, 0)):
                 self._offsets[path.name] = offset
-                said += self._read(path.stem, line)
-        return said
+                said += [(line["t"], text) for text in self._read(path.stem, line)]
+        return [text for _, text in sorted(said, key=lambda pair: pair[0])]
 
     def stages(self) -> list[RunView]:
         """The pipeline's own children, in the order they began."""
@@ -118,6 +118,7 @@ class Watch:
             case "metrics":
                 run.readings |= line["values"]
                 run.tick(line["t"], int(line["clock"]))
+                run.speed = line["values"].get("train/images_per_second", run.speed)
                 return self._reading(run, line)
             case "note":
                 return [f"{run.name}: {line['text']}"]
@@ -133,9 +134,9 @@ class Watch:
         shown = headline(line["values"])
         if not shown:
             return []
-        of = f" of {run.budget}" if run.budget else ""
-        speed = f", {run.speed:.0f} images/s" if run.speed else ""
-        return [f"{run.name}: {line['clock']}{of} images{speed}, {shown}"]
+        of = f" of {run.budget:,}" if run.budget else ""
+        speed = f", {run.speed:,.0f} images/s" if run.speed else ""
+        return [f"{run.name}: {line['clock']:,}{of} images{speed}, {shown}"]
 
 
 # What matters of the many readings, under the names a person knows.
@@ -148,11 +149,11 @@ HEADLINES = {
 
 
 def headline(values: dict[str, float]) -> str:
-    """`coverage 0.812, scaled distance 0.0310` of what is among `values`, prefixed or not."""
+    """`coverage 0.812, scaled distance 0.0310`: what is among `values`, but not of training."""
     parts = []
     for key, name in HEADLINES.items():
         for known, value in values.items():
-            if known.rsplit("/", 1)[-1] == key:
+            if known.rsplit("/", 1)[-1] == key and not known.startswith("train/"):
                 parts.append(f"{name} {value:.4g}")
                 break
     return ", ".join(parts)

@@ -40,7 +40,7 @@ def test_a_stage_is_followed_from_its_first_line_to_its_last(tmp_path: Path) -> 
     gan.metrics(500, {"coverage": 0.81234, "scaled_distance": 0.03})
     said = watch.poll()
     assert len(said) == 1
-    assert "500 of 1000 images" in said[0]
+    assert "500 of 1,000 images" in said[0]
     assert "coverage 0.8123, scaled distance 0.03" in said[0]
     gan.close("FINISHED", "done", "All well.")
     assert watch.poll()[0].startswith("gan: done in ")
@@ -82,7 +82,7 @@ def test_speed_is_that_of_the_last_readings(tmp_path: Path) -> None:
 
 def test_headlines_read_prefixed_names_and_pass_over_the_rest() -> None:
     assert headline({"validation/accuracy": 0.97, "loss": 3.0}) == "accuracy 0.97"
-    assert headline({"loss": 3.0}) == ""
+    assert headline({"loss": 3.0, "train/accuracy": 0.5}) == ""
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])

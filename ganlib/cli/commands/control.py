@@ -64,10 +64,10 @@ def logs(options: Options, run: str | None, follow: bool) -> Answer:
 
     name = run
     if name is None:
-        runs = api.status(home=options.place).runs
-        if not runs:
+        kept = options.newest_pipeline()
+        if kept is None:
             raise NotFound(f"nothing ran in {options.place} yet", hint="ganlib run starts")
-        name = runs[0].id
+        name = kept.stem
     lines = api.logs(name, follow=follow, home=options.place)
     if options.json:
         return Answer({"run": name, "lines": list(lines)})

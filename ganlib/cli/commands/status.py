@@ -56,14 +56,8 @@ def status(options: Options, target: str | None, why: str | None, everything: bo
 
 
 def _meant(options: Options, target: str | None) -> PipelineConfig:
-    if target is None:
-        kept = sorted(
-            (options.place / "runs" / "pipelines").glob("p-*.yaml"),
-            key=lambda path: path.stat().st_mtime,
-        )
-        if kept:
-            return options.config(str(kept[-1]))
-    return options.config(target)
+    kept = options.newest_pipeline() if target is None else None
+    return options.config(target if kept is None else str(kept))
 
 
 def _reasons(console: Console, found: Why) -> None:
