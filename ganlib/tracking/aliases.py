@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from ganlib.errors import StorageError
 from ganlib.tracking.card import LONGEST
 from ganlib.tracking.connection import error_code
-from ganlib.tracking.history import Entry
+from ganlib.tracking.history import Entry, Outcome
 from ganlib.tracking.registry import CANDIDATE, aliases_of
 
 if TYPE_CHECKING:
@@ -70,11 +70,10 @@ def write_evidence(client: MlflowClient, name: str, entry: Entry) -> None:
             tags[f"ganlib.metric.{key}"] = "not measured" if value is None else f"{value:.6g}"
     for key, text in tags.items():
         client.set_model_version_tag(name, number, key, text)
+    sentence = f"{_words(act.outcome)}: {'; '.join(act.reasons)}."
     body = version.description or ""
-    if body.startswith("**"):
+    if body.startswith(tuple(f"{_words(outcome)}: " for outcome in get_args(Outcome))):
         body = body.partition("\n\n")[2]
-    words = act.outcome.replace("_", " ").capitalize()
-    sentence = f"**{words}: {'; '.join(act.reasons)}.**"
     client.update_model_version(name, number, f"{sentence}\n\n{body}"[:LONGEST])
     if version.run_id:
         try:
@@ -83,3 +82,7 @@ def write_evidence(client: MlflowClient, name: str, entry: Entry) -> None:
         except Exception as error:
             if error_code(error) != "RESOURCE_DOES_NOT_EXIST":
                 raise  # a run that was deleted takes no evidence, and needs none
+
+
+def _words(outcome: str) -> str:
+    return outcome.replace("_", " ").capitalize()

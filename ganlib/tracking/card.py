@@ -17,13 +17,11 @@ def card(
     metrics: Mapping[str, float],
     dataset_fingerprint: str,
     config: Mapping[str, Any],
-    verdict: str = "",
 ) -> str:
-    """The model card; `verdict` is the decision on it, once there is one."""
+    """The model card; the decision on the model is put above it when there is one."""
     classes = network["classes"]
     shape = f"{network['size']} x {network['size']} x {network['channels']}"
-    lines = [f"**{verdict}**", ""] if verdict else []
-    lines += [
+    lines = [
         f"{kind.capitalize()} of {shape} images, {len(classes)} classes: {_some(classes)}.",
         "",
         "| metric | value |",

@@ -54,11 +54,26 @@ def connect(home: Home, uri: str | None = None) -> MlflowClient:
     import mlflow
 
     _quieten()
-    if mlflow.get_tracking_uri() != uri:
-        mlflow.set_tracking_uri(uri)
-    if mlflow.get_registry_uri() != uri:
-        mlflow.set_registry_uri(uri)
+    if mlflow.get_tracking_uri() != uri or mlflow.get_registry_uri() != uri:
+        with _same_environment():
+            mlflow.set_tracking_uri(uri)
+            mlflow.set_registry_uri(uri)
     return mlflow.MlflowClient(uri, registry_uri=uri)
+
+
+@contextmanager
+def _same_environment() -> Iterator[None]:
+    """MLflow exports what it is set to, and the next home would take that for the user's wish."""
+    names = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _quieten() -> None:

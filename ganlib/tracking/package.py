@@ -31,7 +31,7 @@ def write_package(
     (scratch / "code").mkdir()
     code_paths = carried.write(scratch / "code")
     shutil.copytree(exported, scratch / "model")  # MLflow keeps the folder's own name
-    shutil.copyfile(SERVED, scratch / SERVED.name)
+    _write_served(scratch / SERVED.name, network["kind"])
     signature, example = _signature(network)
     save_model(
         path=str(scratch / "written"),
@@ -54,6 +54,15 @@ def write_package(
     for cache in (scratch / "written").rglob("__pycache__"):
         shutil.rmtree(cache)
     return scratch / "written"
+
+
+def _write_served(path: Path, kind: str) -> None:
+    """The file that MLflow runs: ours, and which of its models this one is."""
+    text = SERVED.read_text(encoding="utf-8")
+    last = (
+        f"\nfrom mlflow.models import set_model  # noqa: E402\n\nset_model({kind.capitalize()}())\n"
+    )
+    path.write_text(text + last, encoding="utf-8")
 
 
 def requirements(also: Iterable[str] = ()) -> list[str]:

@@ -54,7 +54,8 @@ def experiment_id(client: MlflowClient, home: Home, name: str, uri: str) -> str:
     if found is None:
         place = (home.artifacts / name.replace("/", "-")).as_uri() if is_own(home, uri) else None
         try:
-            return str(client.create_experiment(name, artifact_location=place))
+            tags = {"mlflow.experimentKind": "custom_model_development"}  # the pages that fit
+            return str(client.create_experiment(name, artifact_location=place, tags=tags))
         except Exception as error:
             if error_code(error) != "RESOURCE_ALREADY_EXISTS":
                 raise

@@ -136,11 +136,13 @@ def test_first_second_refused_and_back(home: Home, three: list[RegisteredVersion
 def test_the_evidence_is_on_the_version(home: Home) -> None:
     one = version(home, 1)
     offer(home, one)
+    offer(home, one, again=True)  # another decision takes the place of the first
     found = connect(home).get_model_version(NAME, "1")
     assert found.tags["ganlib.decision"] == "promoted"
     assert found.tags["ganlib.metric.coverage"] == "0.9"
     assert Evidence.model_validate_json(found.tags["ganlib.evidence"]) == evidence()
-    assert found.description.startswith("**Promoted: it reaches every limit")
+    assert found.description.startswith("Promoted: it reaches every limit")
+    assert found.description.count("it reaches every limit") == 1
     assert "Generator of 8 x 8 x 1 images" in found.description
 
 

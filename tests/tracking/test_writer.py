@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from ganlib.storage import Home
-from ganlib.tracking import Writer, run_of, writing
+from ganlib.tracking import Writer, run_of, tracking_uri, writing
 from ganlib.tracking.connection import connect
 from ganlib.tracking.drain import progress_of
 from ganlib.training import Journal
@@ -200,3 +201,13 @@ def test_writing_is_shared_and_the_last_to_leave_drains(home: Home, journal: Mak
         journal("p-1").close("FINISHED", "done")
     assert progress_of(home, "p-1").offset == (home.spool / "p-1.jsonl").stat().st_size
     assert not any(t.name == "ganlib-writer" for t in threading.enumerate())
+
+
+def test_two_homes_of_one_process_keep_to_themselves(
+    home: Home, journal: Make, tmp_path: Path, migrated: Path
+) -> None:
+    connect(home).search_experiments()
+    other = Home.open(tmp_path / "other")
+    other.mlflow_db.write_bytes(migrated.read_bytes())
+    assert tracking_uri(other) == f"sqlite:///{other.mlflow_db}"
+    assert "MLFLOW_TRACKING_URI" not in os.environ
