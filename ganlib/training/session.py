@@ -125,7 +125,8 @@ def begin(spec: RunSpec, replicas: Replicas, device: torch.device, tracker: Trac
         case GanProblem(config=gan):
             task = GanTask(gan, **made)
             selector = load_model(Path(spec.selector)) if spec.selector else None
-            watch = GanWatch(task, dataset.load("validation"), selector, spec.evaluation)
+            held_out = dataset.load("validation")
+            watch = GanWatch(task, held_out, train, selector, spec.evaluation)
             draws = gan.discriminator.steps
         case ClassifierProblem(config=classifier):
             task = ClassifierTask(classifier, **made)

@@ -75,6 +75,7 @@ class GanWatch:
         self,
         task: GanTask,
         images: Images,
+        train: Images,
         selector: LoadedModel | None,
         config: EvaluationConfig,
     ) -> None:
@@ -84,7 +85,12 @@ class GanWatch:
             selector.module.to(task.device)
             self.extractor = ClassifierExtractor(selector, "selector:features")
             self.reference = reference.build(
-                images.image_NHWC, images.label_N, self.extractor, config.samples, config.seed
+                images.image_NHWC,
+                images.label_N,
+                self.extractor,
+                config.samples,
+                config.seed,
+                other_NHWC=train.image_NHWC,
             )
 
     def read(self, replicas: Replicas) -> dict[str, float]:
