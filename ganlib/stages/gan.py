@@ -11,6 +11,7 @@ from ganlib.stages.records import Work, run_stage
 from ganlib.stages.sessions import ray_log
 from ganlib.stages.values import Best, Candidate, Classifiers, DatasetRef, StageResult
 from ganlib.storage import Home
+from ganlib.training import Outcome
 
 
 def settings(config: PipelineConfig, best: Best | None) -> GanConfig:
@@ -73,10 +74,23 @@ def _train(
         classifiers=classifiers,
     )
     outcome = fit(spec, context.config.cluster, workers=workers, log=ray_log(context.home))
+    if outcome.series:
+        work.picture(outcome.clock, "curves", _curves(outcome))
     return Candidate(
         model=training_runs.model("generator", outcome, work.identity),
         overlay=best.overlay if best else {},
         config=config.model_dump(mode="json"),
+    )
+
+
+def _curves(outcome: Outcome) -> bytes:
+    """What was watched while it trained, in the selector's features."""
+    from ganlib.evaluation import pictures
+
+    names = [name for name in training_runs.SHOWN if name in outcome.readings]
+    return pictures.curves(
+        {name: [(clock, found[name]) for clock, found in outcome.series] for name in names},
+        title="validation images, selector's features",
     )
 
 

@@ -35,6 +35,8 @@ from ganlib.training import Journal
 if TYPE_CHECKING:
     from ganlib import tracking
 
+SHARES = ("coverage", "label_agreement", "precision", "recall", "relative_coverage")
+
 
 def run(
     context: Context,
@@ -102,6 +104,7 @@ def _promote_judge(
         tracking.classifier_gate(context.config.promotion),
         reevaluate=reevaluate,
         load_and_sample=_try_classifier,
+        again=context.fresh,
         on_step=lambda step: telling.step(name, step),
     )
     return _registered(version, decision)
@@ -139,6 +142,7 @@ def _promote_generator(
         tracking.generator_gate(context.config.promotion),
         reevaluate=reevaluate,
         load_and_sample=_try_generator,
+        again=context.fresh,
         on_step=lambda step: telling.step(name, step),
     )
     model = _registered(version, decision)
@@ -196,13 +200,18 @@ def _accuracy(evaluation: EvaluationResult, scores: JudgeScores) -> tracking.Evi
 
 
 def _evidence(result: EvaluationResult, judge: JudgeScores) -> tracking.Evidence:
+    """A share counts images: repeats that happen to agree still leave one image of doubt."""
     from ganlib.tracking import Evidence
 
+    grain = 1 / result.candidate.samples
     return Evidence(
         judge=result.candidate.judge,
         samples=result.candidate.samples,
         metrics={**result.candidate.values(), "judge_accuracy": judge.accuracy},
-        spreads={m.metric: m.spread for m in result.candidate.metrics},
+        spreads={
+            m.metric: max(m.spread, grain) if m.metric in SHARES else m.spread
+            for m in result.candidate.metrics
+        },
     )
 
 

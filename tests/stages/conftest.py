@@ -50,7 +50,7 @@ class Trained:
         self.home = Home.open(root)
         self.dataset: DatasetRef = prepare.run(self.context()).value
         self.classifiers = Classifiers(judge=self._classifier(0), selector=self._classifier(1))
-        self.candidate = self._generator()
+        self.candidate = self.generator(4_000)
 
     def context(self, *, fresh: bool = False) -> Context:
         run = pipelines.begin(self.home, self.config, command="run", fresh=fresh)
@@ -60,9 +60,10 @@ class Trained:
         config = self.config.classifier.model_copy(update={"seed": seed})
         return self._train(config, "classifier", f"classifier-{seed}")
 
-    def _generator(self) -> Candidate:
-        model = self._train(self.config.gan, "generator", "gan")
-        return Candidate(model=model, overlay={}, config=self.config.gan.model_dump(mode="json"))
+    def generator(self, images: int) -> Candidate:
+        config = self.config.gan.model_copy(update={"budget": Budget(images=images)})
+        model = self._train(config, "generator", f"gan-{images}")
+        return Candidate(model=model, overlay={}, config=config.model_dump(mode="json"))
 
     def _train(self, config: ClassifierConfig | GanConfig, kind: str, name: str) -> ModelRef:
         identity = RunIdentity(id=name, key=name, experiment="e", name=name, stage=name)

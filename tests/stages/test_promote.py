@@ -1,0 +1,88 @@
+"""Promotion by the registry's own history, with real models in a real MLflow on sqlite."""
+
+from __future__ import annotations
+
+import pytest
+
+from ganlib.config import PipelineConfig, overlay
+from ganlib.errors import NotFound
+from ganlib.stages import evaluate, pipelines, promote
+from ganlib.stages.context import Context
+from ganlib.stages.sessions import session
+from ganlib.stages.status import status
+from ganlib.stages.values import Candidate, Decision, StageResult
+from tests.stages.conftest import Trained
+
+LENIENT = {
+    "promotion.min_relative_coverage": 0.0,
+    "promotion.max_scaled_distance": 100.0,
+    "promotion.min_label_agreement": 0.0,
+}
+
+
+def decide(
+    trained: Trained, candidate: Candidate, **changes: float
+) -> tuple[StageResult[Decision], PipelineConfig]:
+    paths = {f"promotion.{name}": value for name, value in changes.items()}
+    config = overlay(trained.config, LENIENT | paths)
+    with session(trained.home):
+        run = pipelines.begin(trained.home, config, command="run")
+        with pipelines.closing(trained.home, run):
+            context = Context(trained.home, config, run)
+            given = trained.dataset, trained.classifiers, candidate
+            evidence = evaluate.run(context, *given).value
+            return promote.run(context, candidate, evidence, trained.classifiers), config
+
+
+def aliases(trained: Trained) -> dict[str, tuple[str, ...]]:
+    return {f"{m.name}/{m.version}": m.aliases for m in status(trained.home).models}
+
+
+def test_champions_come_stay_and_go(trained: Trained) -> None:
+    """One story, since each act needs the one before."""
+    first, _ = decide(trained, trained.candidate)
+    assert (first.value.verdict, first.reused) == ("promoted", False)
+    assert first.value.generator.aliases == ("champion",)
+    assert first.value.judge.verdict == "promoted"
+
+    again, _ = decide(trained, trained.candidate)
+    assert (again.value.verdict, again.reused, again.value.already) == ("promoted", True, True)
+
+    worse = trained.generator(128)
+    refused, _ = decide(trained, worse)
+    assert refused.value.verdict == "refused"
+    assert "the champion's" in refused.value.reasons[0]
+    assert refused.value.reasons[-1] == (
+        "the champion, version 1, was evaluated anew by models:/small-classifier/1, "
+        "the judge it was promoted by"
+    )
+    assert refused.value.champion == "models:/small-generator/1"
+    assert aliases(trained)["small-generator/1"] == ("champion",)
+    assert aliases(trained)["small-generator/2"] == ("challenger",)
+    with pytest.raises(NotFound, match="no champion before"):
+        promote.rollback(trained.home, "small", "")
+
+    limits, _ = decide(trained, worse, min_label_agreement=1.0)
+    assert limits.value.verdict == "refused"
+    assert "label agreement is" in limits.value.reasons[0]
+    unsure, _ = decide(trained, worse, min_judge_accuracy=1.0)
+    assert unsure.value.verdict == "cannot_tell"
+    assert unsure.value.judge.verdict == "refused"
+
+    tolerant, _ = decide(trained, worse, spread_factor=1e6)
+    assert tolerant.value.verdict == "promoted", tolerant.value.reasons
+    assert aliases(trained)["small-generator/1"] == ("previous",)
+    back = promote.rollback(trained.home, "small", "looks odd")
+    assert (back.champion, back.before) == (
+        "models:/small-generator/1",
+        "models:/small-generator/2",
+    )
+    assert aliases(trained)["small-generator/1"] == ("champion",)
+
+
+def test_a_decision_is_a_run_and_a_known_one_is_only_linked(trained: Trained) -> None:
+    decide(trained, trained.candidate)
+    known, _ = decide(trained, trained.candidate)
+    runs = [run for run in status(trained.home).runs if run.id.startswith(known.pipeline)]
+    assert known.run == known.pipeline
+    assert [run.stage for run in runs] == ["pipeline"]
