@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, wait
@@ -19,6 +20,7 @@ from ganlib.errors import ConfigError, StageFailed
 
 OBJECT_STORE_BYTES = 100 * 2**20  # only small values travel; images are read from shards
 POLL_S = 0.2
+PROBE_S = 5.0
 _LOCK = threading.RLock()
 _current: _Session | None = None
 _keepers = 0
@@ -118,6 +120,7 @@ class _Session:
         return _cpus(self.cluster) >= _cpus(cluster) and self.cluster.threads == cluster.threads
 
     def join(self, address: str) -> None:
+        _probe(address)
         self._connect(address=address)
 
     def start(self) -> None:
@@ -213,6 +216,13 @@ def _explain(error: Exception, address: str | None, log: Path) -> ConfigError | 
             hint="check that it runs and its token (RAY_AUTH_TOKEN), or unset RAY_ADDRESS",
         )
     return StageFailed(f"Ray did not start: {reason}", where="ray", hint=f"its messages: {log}")
+
+
+def _probe(address: str) -> None:
+    """Ray itself tries for minutes; raises OSError where nobody listens."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=PROBE_S).close()
 
 
 def _cpus(cluster: ClusterConfig) -> int:

@@ -42,10 +42,8 @@ def settle(*, local: bool) -> None:
     """
     for name, value in {**DRIVER, **WORKERS}.items():
         os.environ.setdefault(name, value)
-    if local and "RAY_AUTH_MODE" not in os.environ:
-        os.environ["RAY_AUTH_MODE"] = "token"
-        if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
-            os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(16)
+    if local and not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(16)
 
 
 def of_workers(threads: int) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A Ray for all tests of this folder, real digits, and runs small enough to be done in seconds."""
+"""A Ray for the tests of a module, real digits, and runs small enough to be done in seconds."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from ganlib.training import RunSpec
 CLUSTER = ClusterConfig(workers=2, threads=1, max_failures=2, device="cpu")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def ray_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """One local Ray for the package."""
+    """One local Ray for the module."""
     folder = tmp_path_factory.mktemp("ray")
     with keeping_ray(), ray_session(CLUSTER, log=folder / "ray.log"):
         yield
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """The digits of scikit-learn's wheel, 8x8."""
     return prepare(DataConfig(size=8, channels=1), tmp_path_factory.mktemp("data"))

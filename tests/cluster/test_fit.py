@@ -1,4 +1,4 @@
-"""Runs under a real Ray Train: a killed rank leaves no trace in the weights, errors are themselves."""
+"""Runs under a real Ray Train: a killed rank leaves no trace, errors come back as themselves."""
 
 from __future__ import annotations
 
@@ -53,9 +53,8 @@ def test_a_killed_rank_leaves_no_trace_in_the_weights(tmp_path: Path, digits: Da
     thread.start()
     outcome = fit(killed, CLUSTER, workers=2)
     thread.join()
-    notes = [
-        n["text"] for n in read_journal(tmp_path / "spool" / "run.jsonl") if n["kind"] == "note"
-    ]
+    lines = list(read_journal(tmp_path / "spool" / "run.jsonl"))
+    notes = [line["text"] for line in lines if line["kind"] == "note"]
     assert any(note.startswith("resumed at") for note in notes), notes
     whole = fit(spec_of(config, digits, tmp_path / "whole"), CLUSTER, workers=2)
     assert (outcome.clock, outcome.reason) == (whole.clock, whole.reason) == (4_800, "budget")
@@ -70,10 +69,12 @@ def test_a_killed_rank_leaves_no_trace_in_the_weights(tmp_path: Path, digits: Da
 def test_one_that_diverges_is_itself_and_the_other_comes_to_its_end(
     tmp_path: Path, digits: Dataset
 ):
+    """The other is a network of a user's own."""
+    own = Custom(build="tests.cluster.tiny:flat")
     wild = small_classifier(optimiser=Adam(learning_rate=1.0, weight_decay=1e30))
     specs = [
         spec_of(wild, digits, tmp_path / "wild"),
-        spec_of(small_classifier(), digits, tmp_path / "tame"),
+        spec_of(small_classifier(network=own), digits, tmp_path / "tame"),
     ]
     with pytest.raises(Diverged) as caught:
         fit_many(specs, CLUSTER, workers=1)
@@ -98,13 +99,6 @@ def test_a_users_mistake_is_told_and_not_tried_again(
     with pytest.raises(error, match=words):
         fit(spec, CLUSTER, workers=2)
     assert (tmp_path / "worker-1.log").read_text().count(words) >= 1
-
-
-def test_a_users_own_network_trains(tmp_path: Path, digits: Dataset):
-    spec = spec_of(
-        small_classifier(network=Custom(build="tests.cluster.tiny:flat")), digits, tmp_path
-    )
-    assert fit(spec, CLUSTER, workers=2).readings["accuracy"] > 0.1
 
 
 def test_more_workers_than_there_is_room_for_are_refused(tmp_path: Path, digits: Dataset):

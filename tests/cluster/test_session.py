@@ -16,6 +16,7 @@ import pytest
 
 from ganlib.cluster import end_leftovers, keeping_ray, ray_session
 from ganlib.cluster.leftovers import MARK
+from ganlib.config import ClusterConfig
 from ganlib.errors import ConfigError
 from tests.cluster.conftest import CLUSTER
 from tests.cluster.tiny import until
@@ -85,11 +86,17 @@ def test_what_a_killed_driver_left_is_ended_by_the_next(tmp_path: Path):
     assert not list(tmp_path.glob("ray-*.json"))
 
 
+def _fail_inside(cluster: ClusterConfig, log: Path) -> None:
+    import ray
+
+    with ray_session(cluster, log=log):
+        assert ray.cluster_resources()["CPU"] == 64
+        _ = 1 / 0
+
+
 def test_sessions_nest_and_are_kept(tmp_path: Path):
     import ray
 
-    if ray.is_initialized():
-        pytest.skip("the package's session is up; run this file alone")
     handlers = logging.getLogger("ray").handlers
     before = signal.getsignal(signal.SIGTERM)
     with keeping_ray():
@@ -103,9 +110,8 @@ def test_sessions_nest_and_are_kept(tmp_path: Path):
         with ray_session(CLUSTER, log=tmp_path / "ray.log"):
             assert ray.get_runtime_context().get_node_id() == node
         wide = CLUSTER.model_copy(update={"workers": 64})
-        with pytest.raises(ZeroDivisionError), ray_session(wide, log=tmp_path / "ray.log"):
-            assert ray.cluster_resources()["CPU"] == 64
-            _ = 1 / 0
+        with pytest.raises(ZeroDivisionError):
+            _fail_inside(wide, tmp_path / "ray.log")
     assert not ray.is_initialized()
     assert not list(tmp_path.glob("ray-*.json"))
     assert logging.getLogger("ray").handlers == handlers
@@ -113,10 +119,6 @@ def test_sessions_nest_and_are_kept(tmp_path: Path):
 
 
 def test_an_address_that_nobody_answers_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    import ray
-
-    if ray.is_initialized():
-        pytest.skip("the package's session is up; run this file alone")
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     with pytest.raises(ConfigError, match="RAY_ADDRESS"), ray_session(CLUSTER, log=tmp_path / "l"):
         raise AssertionError
