@@ -249,3 +249,27 @@ def test_flowers_and_their_copies(flowers: Path, tmp_path: Path) -> None:
     leaks = near.groupby("group").filter(lambda group: group["split"].nunique() > 1)
     assert "test/daisy/10466290366_cc72e33532.jpg" in leaks["file"].tolist()
     assert dataset.manifest["duplicates"]["near"]["across_splits"] == 1
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from ganlib.config import DataConfig
+from ganlib.data import prepare
+from ganlib.errors import StorageError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+try:
+    prepare(DataConfig(), Path(sys.argv[1]))
+except StorageError as error:
+    print(error)
+"""
+
+
+def test_a_disk_that_takes_no_more_is_named(tmp_path: Path) -> None:
+    """A limit on the size of files stands for a full disk; the next preparation is whole."""
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert f"cannot write {tmp_path}/shards/partial-" in done.stdout
+    assert sum(prepare(DataConfig(), tmp_path).counts.values()) == 1797
