@@ -7,11 +7,12 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import Field
 
-from flows import publish, tasks
+from flows import publish, remains, tasks
 from ganlib import api
 from ganlib.config import Config, PipelineConfig
 from ganlib.errors import Diverged, GanlibError
@@ -58,6 +59,7 @@ class PipelineResult(Config):
     candidate: Candidate | None = None
     evaluation: EvaluationResult | None = None
     decision: Decision | None = None
+    forecasting: float = Field(default=0.0, ge=0, description="seconds the forecast took")
     seconds: float = Field(default=0.0, ge=0)
 
     @property
@@ -112,7 +114,7 @@ def run(
     configuration's own settings are trained.
     """
     place = str(os.path.abspath(home or os.environ.get("GANLIB_HOME") or ".ganlib"))
-    with api.session(place):
+    with remains.noted(Path(place), flow_run_id), api.session(place):
         pipeline = api.begin(
             config, command=command, home=place, fresh=fresh, flow_run_id=flow_run_id
         )
@@ -137,7 +139,9 @@ def _stages(
     dataset = values["dataset"] = step(lambda: tasks.prepare(place, config))
     if until == "prepare":
         return
+    before = time.monotonic()
     values["forecast"] = _foretell(config, dataset, place.home)
+    values["forecasting"] = time.monotonic() - before
     if sweeping and sweeps_judge:
         best = values["best"] = step(lambda: tasks.sweep(place, config, dataset, None))
         if until == "sweep":

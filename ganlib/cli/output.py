@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+WIDE = 240  # columns where there is no terminal: nothing is cut for a file or a pipe
+
+
 @dataclass(frozen=True)
 class Answer:
     """`result` is the document's; `show` prints the same for a person.
@@ -57,7 +60,7 @@ def console(stream: TextIO | None = None) -> Console:
     return Patient(
         file=stream,
         force_terminal=terminal,
-        width=None if terminal else 120,
+        width=None if terminal else WIDE,
         highlight=False,
         soft_wrap=not terminal,
     )

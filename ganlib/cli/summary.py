@@ -159,7 +159,10 @@ def _times(done: PipelineResult, times: dict[str, float]) -> list[tuple[str, str
     for stage in done.stages:
         note = f"reused; it took {tables.duration(stage.seconds)}" if stage.reused else ""
         rows.append((stage.stage, tables.duration(stage.took), note))
+        if stage.stage == "prepare" and done.forecasting >= 0.5:
+            rows.append(("forecast", tables.duration(done.forecasting), "a few steps, timed"))
     known = times["start-up"] + sum(stage.took for stage in done.stages) + times["closing"]
+    known += done.forecasting
     rows.append(("closing", tables.duration(times["closing"]), "last lines to MLflow and Prefect"))
     rest = times["total"] - known
     if rest >= 0.5:

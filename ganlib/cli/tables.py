@@ -16,8 +16,14 @@ def show(
     *,
     title: str = "",
     right: Iterable[str] = (),
+    whole: Iterable[str] = (),
+    cut: Iterable[str] = (),
 ) -> None:
-    """Cells are printed as they are, never read as markup; `right` names the numeric columns."""
+    """Cells are printed as they are, never read as markup.
+
+    `right` names the numeric columns, `whole` those that are never broken, `cut` those that end in
+    an ellipsis where the terminal does.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -29,9 +35,14 @@ def show(
         box=box.SIMPLE_HEAD if unicode(console) else box.ASCII2,
         pad_edge=False,
     )
-    numeric = set(right)
+    numeric, unbroken, short = set(right), set(whole), set(cut)
     for name in columns:
-        table.add_column(name, justify="right" if name in numeric else "left", overflow="fold")
+        table.add_column(
+            name,
+            justify="right" if name in numeric else "left",
+            overflow="ellipsis" if name in short else "fold",
+            no_wrap=name in short or name in unbroken,
+        )
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
     console.print(table)

@@ -27,6 +27,7 @@ def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         with temporary_settings({PREFECT_API_URL: running.api_url, PREFECT_HOME: home / "prefect"}):
             yield home
     finally:
+        settings.flush()
         running.stop()
         os.environ.clear()
         os.environ.update(before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 import urllib.request
 from pathlib import Path
@@ -123,3 +124,36 @@ def test_every_recipe_is_offered_with_its_settings(prefect_home: Path) -> None:
         assert one.entrypoint == "flows.pipeline.pipeline"
         assert PipelineConfig.model_validate(one.parameters["config"]) == load_recipe(one.name)
         assert one.apply()
+
+
+def test_a_killed_flow_run_is_crashed_by_the_next_one(prefect_home: Path, tmp_path: Path) -> None:
+    from prefect import flow
+    from prefect.runtime import flow_run
+
+    from flows import remains
+
+    states: list[str] = []
+
+    @flow(name="left", persist_result=False)
+    def left() -> None:
+        note = tmp_path / f"{flow_run.id}.json"
+        note.write_text(
+            json.dumps({"pid": 2**22 + 1, "started": 1.0, "host": socket.gethostname()})
+        )
+        assert remains.bury(tmp_path) == [flow_run.id]
+        assert remains.bury(tmp_path) == []
+        (run,) = ask("flow_runs/filter", {"flows": {"name": {"any_": ["left"]}}})
+        states.append(run["state_type"])
+
+    left()
+    assert states == ["CRASHED"]
+
+
+def test_a_living_flow_run_is_left_alone(prefect_home: Path, tmp_path: Path) -> None:
+    from flows import remains
+
+    folder = tmp_path / "prefect" / "running"
+    with remains.noted(tmp_path, "00000000-0000-0000-0000-000000000000"):
+        assert remains.bury(folder) == []
+        assert len(list(folder.iterdir())) == 1
+    assert list(folder.iterdir()) == []

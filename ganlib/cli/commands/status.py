@@ -79,6 +79,8 @@ def _overview(console: Console, now: Status, everything: bool) -> None:
             ("run", "what", "state", "images", "started", "last words"),
             [_row(run) for run in kept],
             right=("images",),
+            whole=("run", "what", "state", "images", "started"),
+            cut=("last words",),
             title=now.home,
         )
         if len(kept) < len(now.runs):
