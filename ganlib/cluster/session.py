@@ -121,6 +121,7 @@ class _Session:
 
     def join(self, address: str) -> None:
         _probe(address)
+        _use_given_token()
         self._connect(address=address)
 
     def start(self) -> None:
@@ -213,7 +214,7 @@ def _explain(error: Exception, address: str | None, log: Path) -> ConfigError | 
         return ConfigError(
             f"RAY_ADDRESS={address} cannot be joined: {reason}",
             where="RAY_ADDRESS",
-            hint="check that it runs and its token (RAY_AUTH_TOKEN), or unset RAY_ADDRESS",
+            hint="check that it runs, give its token in RAY_AUTH_TOKEN, or unset RAY_ADDRESS",
         )
     return StageFailed(f"Ray did not start: {reason}", where="ray", hint=f"its messages: {log}")
 
@@ -223,6 +224,14 @@ def _probe(address: str) -> None:
     host, colon, port = address.rpartition(":")
     if colon and port.isdigit() and "/" not in host:
         socket.create_connection((host, int(port)), timeout=PROBE_S).close()
+
+
+def _use_given_token() -> None:
+    """Ray sends a token to a local cluster of itself, but not to an address unless told so."""
+    if {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+        from ray._private.authentication import authentication_token_setup as setup
+
+        setup.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
 
 
 def _cpus(cluster: ClusterConfig) -> int:

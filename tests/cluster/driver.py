@@ -1,4 +1,4 @@
-"""A driver to be killed: `python -m tests.cluster.driver WHAT HOME`; WHAT is sweep, fit or none."""
+"""A driver to be killed: `python -m tests.cluster.driver sweep|fit|short|none HOME`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ def main(what: str, home: Path) -> None:
     log = home / "ray.log"
     with ray_session(CLUSTER, log=log):
         if what == "none":
+            from ray import get_runtime_context
+
+            (home / "address").write_text(get_runtime_context().gcs_address)
             (home / "begun").touch()
             sys.stdin.read()
-        if what == "fit":
+        if what in ("fit", "short"):
             digits = prepare(DataConfig(size=8, channels=1), home / "data")
-            endless = small_gan(budget=Budget(images=10**9))
-            fit(spec_of(endless, digits, home / "run"), CLUSTER, workers=2)
+            config = small_gan(budget=Budget(images=10**9)) if what == "fit" else small_gan()
+            fit(spec_of(config, digits, home / "run"), CLUSTER, workers=2)
         if what == "sweep":
             spec = RunSpec.of(
                 ClassifierConfig(),

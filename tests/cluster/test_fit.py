@@ -41,7 +41,7 @@ def told(spec: RunSpec, folder: Path) -> RunSpec:
 
 
 def test_a_killed_rank_leaves_no_trace_in_the_weights(tmp_path: Path, digits: Dataset):
-    config = small_gan(budget=Budget(images=4_800))
+    config = small_gan(budget=Budget(images=3_200))
     killed = told(spec_of(config, digits, tmp_path / "killed"), tmp_path / "spool")
 
     def kill() -> None:
@@ -57,7 +57,7 @@ def test_a_killed_rank_leaves_no_trace_in_the_weights(tmp_path: Path, digits: Da
     notes = [line["text"] for line in lines if line["kind"] == "note"]
     assert any(note.startswith("resumed at") for note in notes), notes
     whole = fit(spec_of(config, digits, tmp_path / "whole"), CLUSTER, workers=2)
-    assert (outcome.clock, outcome.reason) == (whole.clock, whole.reason) == (4_800, "budget")
+    assert (outcome.clock, outcome.reason) == (whole.clock, whole.reason) == (3_200, "budget")
     a, b = (load_model(Path(o.model)).module.state_dict() for o in (outcome, whole))
     assert a.keys() == b.keys()
     assert all(torch.equal(a[name], b[name]) for name in a)

@@ -34,10 +34,12 @@ def carrying(mark: str) -> list[int]:
     return found
 
 
-def begin(what: str, home: Path, begun: Callable[[], bool]) -> tuple[subprocess.Popen[str], str]:
+def begin(
+    what: str, home: Path, begun: Callable[[], bool], **more: str
+) -> tuple[subprocess.Popen[str], str]:
     """A driver well under way, and its mark."""
     command = [sys.executable, "-m", "tests.cluster.driver", what, str(home)]
-    env = {k: v for k, v in os.environ.items() if k != MARK and not k.startswith("RAY_")}
+    env = {k: v for k, v in os.environ.items() if k != MARK and not k.startswith("RAY_")} | more
     driver = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, env=env,
@@ -84,6 +86,27 @@ def test_what_a_killed_driver_left_is_ended_by_the_next(tmp_path: Path):
     end_leftovers(tmp_path)
     assert carrying(mark) == []
     assert not list(tmp_path.glob("ray-*.json"))
+
+
+@pytest.mark.slow
+def test_a_ray_at_an_address_is_joined_and_left_running(tmp_path: Path):
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "ours").mkdir()
+    token = {"RAY_AUTH_TOKEN": "0123456789abcdef0123456789abcdef"}
+    host, mark = begin("none", tmp_path / "theirs", (tmp_path / "theirs/begun").exists, **token)
+    address = (tmp_path / "theirs" / "address").read_text()
+    try:
+        command = [sys.executable, "-m", "tests.cluster.driver", "short", str(tmp_path / "ours")]
+        env = {**os.environ, **token, "RAY_ADDRESS": address}
+        guest = subprocess.run(command, env=env, capture_output=True, text=True, timeout=200)
+        assert guest.returncode == 0, guest.stderr
+        assert (tmp_path / "ours" / "run" / "outcome.json").exists()
+        assert not list((tmp_path / "ours").glob("ray-*.json"))
+        assert len(carrying(mark)) > 3
+        host.communicate("", timeout=60)
+        assert carrying(mark) == []
+    finally:
+        host.kill()
 
 
 def _fail_inside(cluster: ClusterConfig, log: Path) -> None:
