@@ -191,8 +191,9 @@ def _sentence(result: PipelineResult) -> str:
     if result.decision is None:
         last = result.stages[-1].stage
         return f"{result.name}: done up to {last}."
-    reasons = " ".join(result.decision.reasons)
-    return f"{result.name}: {result.verdict.replace('_', ' ')}. {reasons}".rstrip()
+    reasons = "; ".join(result.decision.reasons)
+    told = f"{result.name}: {result.verdict.replace('_', ' ')}"
+    return f"{told}: {reasons}" if reasons else told
 
 
 @contextmanager

@@ -26,5 +26,5 @@ def pipeline(config: PipelineConfig, home: str = "", fresh: bool = False) -> Any
 
 def not_promoted(result: PipelineResult) -> Any:
     """A final state with a name of its own; its data is the result."""
-    reasons = " ".join(result.decision.reasons) if result.decision else ""
+    reasons = "; ".join(result.decision.reasons) if result.decision else ""
     return Completed(name="NotPromoted", message=f"{result.verdict}: {reasons}", data=result)

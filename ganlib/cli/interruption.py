@@ -19,26 +19,63 @@ def orderly(words: str = "closing the runs") -> Iterator[None]:
     """Either signal raises KeyboardInterrupt in the main thread, once.
 
     What is running unwinds: journals are closed as KILLED, Ray is stopped, MLflow is told. The
-    signal handlers from before are put back at the end.
+    signal handlers from before are put back at the end. Ray and Prefect put handlers of their own
+    in place for a while; what those raise comes out as KeyboardInterrupt too.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     seen: list[int] = []
+    lost: list[int] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
+        if lost:
+            lost.clear()
+            raise KeyboardInterrupt
         seen.append(number)
         if len(seen) > 1:
             at_once()
         _say(f"\ninterrupted: {words}; once more to stop at once\n")
         raise KeyboardInterrupt
 
+    def swallowed(unraisable: sys.UnraisableHookArgs) -> None:
+        """Raised inside a destructor or a weak reference's callback, where Python drops it."""
+        if _from_signal(unraisable.exc_value):
+            lost.append(signal.SIGINT)
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+        else:
+            hook(unraisable)
+
+    hook, sys.unraisablehook = sys.unraisablehook, swallowed
     before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
+    except BaseException as error:
+        if not isinstance(error, KeyboardInterrupt) and is_one(error):
+            raise KeyboardInterrupt from error
+        raise
     finally:
+        sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def is_one(error: BaseException | None) -> bool:
+    """Whether a signal is at the bottom of `error`: libraries wrap what goes through them."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if _from_signal(error):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _from_signal(error: BaseException | None) -> bool:
+    """Ours, Ray's SystemExit with the signal's number, or Prefect's TerminationSignal."""
+    if isinstance(error, SystemExit):
+        return error.code in (signal.SIGTERM, 128 + signal.SIGTERM)
+    return isinstance(error, KeyboardInterrupt) or type(error).__name__ == "TerminationSignal"
 
 
 def at_once() -> None:

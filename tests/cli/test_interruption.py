@@ -57,3 +57,45 @@ def test_the_second_ends_at_once(number: signal.Signals) -> None:
     out, _ = process.communicate(timeout=30)
     assert "closed" not in out
     assert process.returncode == 130
+
+
+STOLEN = """
+import signal, sys, time
+from ganlib.cli import interruption
+try:
+    with interruption.orderly():
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))  # as Ray does
+        {body}
+except KeyboardInterrupt:
+    print("in order", flush=True)
+    sys.exit(interruption.EXIT)
+"""
+BODIES = {
+    "as it is": "print('ready', flush=True); time.sleep(60)",
+    "wrapped": """
+        try:
+            print('ready', flush=True); time.sleep(60)
+        except BaseException as error:
+            raise RuntimeError("a library failed") from error""",
+    "swallowed": """
+        class Dropped:
+            def __del__(self):
+                print('ready', flush=True); time.sleep(60)
+        Dropped()
+        time.sleep(60)""",
+}
+
+
+@pytest.mark.parametrize("how", BODIES)
+def test_a_signal_that_a_library_took_ends_in_order_all_the_same(how: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", STOLEN.format(body=BODIES[how])],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=30)
+    assert out == "in order\n"
+    assert process.returncode == 130

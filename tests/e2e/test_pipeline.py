@@ -181,3 +181,25 @@ def test_the_champion_draws_the_same_pictures_twice(
     ]
     grids = [Path(result["grid"]).read_bytes() for result in told]
     assert grids[0] == grids[1]
+
+
+def test_a_cancelled_run_ends_in_order_and_is_shown_as_killed(place: Place) -> None:
+    process = subprocess.Popen(
+        place.command("train", str(place.recipe), "--only", "classifiers", "--fresh"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "classifiers: started" in line:
+            break
+    newest = max((place.home / "runs" / "pipelines").glob("p-*.json"), key=os.path.getmtime).stem
+    told = place.ganlib("cancel", newest, "--wait", "120")["result"]
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == json.loads(out)["exit"] == 130
+    assert told["how"] == "asked"
+    # Killed in order, and what the same command would go on with.
+    assert told["state"] in ("killed", "interrupted")
+    states = dict(place.mlflow("SELECT status, count(*) FROM runs GROUP BY status"))
+    assert "RUNNING" not in states
