@@ -54,10 +54,12 @@ def moments(image_NHWC: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """Per channel the sum and the sum of squares: C sums, then C squares."""
     count, height, width, channels = image_NHWC.shape
     out_NM = np.empty((count, 2 * channels), dtype=np.uint64)
+    value_NPC = image_NHWC.reshape(count, height * width, channels)
     for channel in range(channels):
-        plane_NP = image_NHWC[..., channel].reshape(count, height * width).astype(np.float64)
-        out_NM[:, channel] = plane_NP.sum(axis=1)
-        out_NM[:, channels + channel] = np.einsum("np,np->n", plane_NP, plane_NP)
+        plane_NP = np.ascontiguousarray(value_NPC[..., channel])
+        out_NM[:, channel] = plane_NP.sum(axis=1, dtype=np.uint32)
+        square_NP = np.square(plane_NP, dtype=np.uint16)  # 255^2 fits
+        out_NM[:, channels + channel] = square_NP.sum(axis=1, dtype=np.uint64)
     return out_NM
 
 
@@ -70,7 +72,9 @@ def difference_hash(image_NHWC: NDArray[np.uint8]) -> NDArray[np.uint64]:
     # Sums stay below 2^24 (float32) or 2^53 (float64): the products are exact integers.
     small = 255 * channels * height * width < 2**24
     exact: type[np.floating[Any]] = np.float32 if small else np.float64
-    grey_NHW = image_NHWC.sum(axis=3, dtype=np.uint16) if channels > 1 else image_NHWC[..., 0]
+    grey_NHW = image_NHWC[..., 0].astype(np.uint16)
+    for channel in range(1, channels):
+        grey_NHW += image_NHWC[..., channel]
     rows_8H: NDArray[Any] = _overlap(height, 8).astype(exact)
     columns_W9: NDArray[Any] = _overlap(width, 9).T.astype(exact)
     flat: NDArray[Any] = grey_NHW.astype(exact).reshape(count * height, width)

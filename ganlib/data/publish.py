@@ -25,7 +25,7 @@ from ganlib.data.shards import Shard, printable
 from ganlib.errors import DataError
 from ganlib.storage import atomic
 
-PAIRS_AT_ONCE = 4096
+PAIR_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -219,15 +219,17 @@ class Publisher:
     ) -> NDArray[np.float64]:
         """Mean squared difference of each pair, in grey levels."""
         out = np.empty(len(left_P))
-        for start in range(0, len(left_P), PAIRS_AT_ONCE):
-            piece = slice(start, start + PAIRS_AT_ONCE)
+        at_once = max(8, PAIR_BYTES // (self.config.size**2 * self.config.channels * 2))
+        for start in range(0, len(left_P), at_once):
+            piece = slice(start, start + at_once)
             wanted, place = np.unique(
                 np.concatenate([left_P[piece], right_P[piece]]), return_inverse=True
             )
             image_NHWC = self._images(rows.pick(wanted))
-            flat = image_NHWC.reshape(len(wanted), -1).astype(np.int32)
+            flat = image_NHWC.reshape(len(wanted), -1).astype(np.int16)
             half = len(place) // 2
-            out[piece] = ((flat[place[:half]] - flat[place[half:]]) ** 2).mean(axis=1)
+            gap = flat[place[:half]] - flat[place[half:]]
+            out[piece] = np.einsum("pi,pi->p", gap, gap, dtype=np.float64) / gap.shape[1]
         return out
 
     def _images(self, rows: Rows) -> NDArray[np.uint8]:

@@ -65,7 +65,7 @@ class Tree:
         """Images below `path` in order, by path relative to the root; links as decided."""
         folders = []
         for entry in self.entries(path):
-            below = os.path.join(path, entry.name)
+            below = f"{path}/{entry.name}"
             if _is_folder(entry):
                 if not entry.is_symlink() or below in self.follow:
                     folders.append(below)
@@ -120,7 +120,7 @@ class FolderSource:
                     key_N=keys(self.tree.root, names, stamps),
                     label_N=np.full(len(piece), self.label[folder.name], np.int32),
                     split=folder.split,
-                    payload=Files([os.path.join(self.tree.root, name) for name in names]),
+                    payload=Files([f"{self.tree.root}/{name}" for name in names]),
                 )
 
     def state(self) -> str:
@@ -256,7 +256,8 @@ def _clutter(name: str) -> bool:
 
 
 def _extension(name: str) -> str:
-    return os.path.splitext(name)[1].lower()
+    stem, dot, ending = name.rpartition(".")
+    return f".{ending.lower()}" if stem and dot else ""
 
 
 def _stamp(entry: os.DirEntry[str]) -> str:
