@@ -7,6 +7,7 @@ it carries the session's mark in its environment. Nothing is ever matched by its
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import time
@@ -34,11 +35,12 @@ def records_folder(log: Path) -> Path:
 
 @dataclass
 class Footprint:
-    """One local Ray: who started it, its mark, and its first processes as (pid, start)."""
+    """One local Ray: its mark, first processes as (pid, start), folder of sockets and logs."""
 
     path: Path
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
     processes: list[tuple[int, float]] = field(default_factory=list)
+    session: str | None = None
 
     @classmethod
     def in_folder(cls, folder: Path) -> Footprint:
@@ -55,12 +57,15 @@ class Footprint:
             "host": socket.gethostname(),
             "owner": [os.getpid(), process_started(os.getpid())],
             "processes": self.processes,
+            "session": self.session,
         }
         atomic.write_json(self.path, told)
 
     def end(self, grace_s: float = 3.0) -> list[int]:
         """End all that still lives of it and forget it; the pids that had to be ended."""
         ended = end_processes(self.processes, self.mark, grace_s)
+        if self.session is not None and Path(self.session).name.startswith("session_"):
+            shutil.rmtree(self.session, ignore_errors=True)
         self.path.unlink(missing_ok=True)
         return ended
 
@@ -75,7 +80,7 @@ def end_leftovers(folder: Path) -> list[int]:
             if told["host"] != socket.gethostname() or process_started(int(owner)) == start:
                 continue
             processes = [(int(pid), float(began)) for pid, began in told["processes"]]
-            footprint = Footprint(path, str(told["mark"]), processes)
+            footprint = Footprint(path, str(told["mark"]), processes, told["session"])
         except (Damaged, FileNotFoundError, KeyError, TypeError, ValueError):
             path.unlink(missing_ok=True)
             continue

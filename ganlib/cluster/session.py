@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import threading
@@ -111,7 +110,6 @@ class _Session:
         self.log = log
         self.depth = 1
         self.footprint: leftovers.Footprint | None = None
-        self.folder: str | None = None
         self.talk: RayTalk | None = None
         self.signals = _handlers()
 
@@ -136,7 +134,7 @@ class _Session:
             object_store_memory=OBJECT_STORE_BYTES,
             include_dashboard=False,
         )
-        self.folder = node.get_session_dir_path()
+        self.footprint.session = node.get_session_dir_path()
         self.footprint.write(leftovers.describe(node))
 
     def _connect(self, **settings: Any) -> Any:
@@ -149,6 +147,7 @@ class _Session:
             runtime_env={"env_vars": surroundings.of_workers(self.cluster.threads)},
             **settings,
         )
+        self.talk.listen()
         # Ray turns SIGTERM into SystemExit, so that `with` blocks end; whoever had a handler of
         # their own keeps it.
         _put_back({n: h for n, h in self.signals.items() if h not in (signal.SIG_DFL, None)})
@@ -165,8 +164,6 @@ class _Session:
             if self.footprint is not None:
                 self.footprint.end()
                 os.environ.pop(leftovers.MARK, None)
-            if self.folder is not None:
-                shutil.rmtree(self.folder, ignore_errors=True)
             if self.talk is not None:
                 self.talk.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 
 DRIVER = {
     # No second Ray by accident after ours was stopped.
@@ -44,6 +45,8 @@ def settle(*, local: bool) -> None:
         os.environ.setdefault(name, value)
     if local and not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(16)
+        if "ray" not in sys.modules:  # else Ray has read it, and switches it on with a warning
+            os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 def of_workers(threads: int) -> dict[str, str]:

@@ -22,11 +22,16 @@ class RayTalk:
         self.handler = logging.FileHandler(log, encoding="utf-8", delay=True)
         form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
         self.handler.setFormatter(logging.Formatter(form))
-        self.logger.handlers = [self.handler]
+        self.listen()
         # The thread that hears of dead workers prints, whatever log_to_driver says.
         self.worker = worker
         self.printing = worker.print_to_stdstream
         worker.print_to_stdstream = self._write
+
+    def listen(self) -> None:
+        """To be called again after `ray.init`, which clears the handlers of its loggers."""
+        self.logger.handlers = [self.handler]
+        self.logger.propagate = False
 
     def _write(self, data: dict[str, Any], *_: Any, **__: Any) -> None:
         for line in data.get("lines", ()):

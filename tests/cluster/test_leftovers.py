@@ -75,13 +75,16 @@ def test_only_the_records_of_dead_drivers_are_ended(start, tmp_path: Path):
         Footprint(path, mark).write([])
         told = json.loads(path.read_text())
         told["owner"] = owner or told["owner"]
+        told["session"] = str(tmp_path / f"session_{mark}")
+        (tmp_path / f"session_{mark}").mkdir()
         path.write_text(json.dumps(told))
     elsewhere = {"mark": "m4", "host": f"not-{socket.gethostname()}", "owner": [1, 1.0]}
     (tmp_path / "ray-far.json").write_text(json.dumps({**elsewhere, "processes": []}))
     (tmp_path / "ray-torn.json").write_text("{")
     assert end_leftovers(tmp_path) == [left.pid]
     assert used.poll() is None
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["ray-far.json", "ray-m4.json"]
+    left_over = ["ray-far.json", "ray-m4.json", "session_m4"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == left_over
 
 
 def test_records_lie_in_the_home_of_the_log(tmp_path: Path):
