@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -15,6 +16,8 @@ R = TypeVar("R")
 
 RETRIES = 3
 DELAYS_S = [2, 10, 60]
+# A disk that is full, read-only or not ours is still so in a minute.
+LASTING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 def stage_task(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -41,9 +44,11 @@ def stage_flow(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 def transient(error: object) -> bool:
     """Storage that failed may work in a minute; a wrong input or a diverged loss will not."""
-    return isinstance(error, (StorageError, ConnectionError)) and not isinstance(
-        error, (Damaged, Busy)
-    )
+    if not isinstance(error, (StorageError, ConnectionError)):
+        return False
+    cause = error.__cause__
+    lasting = isinstance(cause, OSError) and cause.errno in LASTING
+    return not lasting and not isinstance(error, (Damaged, Busy))
 
 
 def _worth_another_try(task: Any, task_run: Any, state: Any) -> bool:

@@ -72,14 +72,14 @@ def diverged(config: PipelineConfig, pipeline: str, error: Diverged) -> None:
 
 
 def _event(name: str, config: PipelineConfig, pipeline: str, payload: dict[str, Any]) -> None:
-    emit_event(
-        event=name,
-        resource={
-            "prefect.resource.id": f"ganlib.pipeline.{pipeline}",
-            "prefect.resource.name": config.name,
-        },
-        payload=payload,
-    )
+    resource = {
+        "prefect.resource.id": f"ganlib.pipeline.{pipeline}",
+        "prefect.resource.name": config.name,
+    }
+    try:
+        emit_event(event=name, resource=resource, payload=payload)
+    except Exception as error:
+        logger.warning("no event: %r", error)
     logger.warning("%s %s: %s", config.name, name, payload)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
 import pytest
 from prefect.states import Failed
 
@@ -19,6 +22,7 @@ from ganlib.errors import (
     StageFailed,
     StorageError,
 )
+from ganlib.storage import atomic
 
 
 @pytest.mark.parametrize(
@@ -40,6 +44,23 @@ from ganlib.errors import (
     ids=lambda value: type(value).__name__,
 )
 def test_only_storage_is_tried_again(error: Exception, again: bool) -> None:
+    assert _worth_another_try(None, None, Failed(data=error, message="x")) is again
+
+
+@pytest.mark.parametrize(
+    ("number", "again"),
+    [
+        (errno.EIO, True),
+        (errno.ENOSPC, False),
+        (errno.EDQUOT, False),
+        (errno.EROFS, False),
+        (errno.EACCES, False),
+    ],
+)
+def test_a_disk_that_stays_as_it_is_is_not_tried_again(number: int, again: bool) -> None:
+    cause = OSError(number, "as the system says it")
+    error = atomic.explain(cause, Path("/home/shards"))
+    error.__cause__ = cause
     assert _worth_another_try(None, None, Failed(data=error, message="x")) is again
 
 
