@@ -1,9 +1,9 @@
-# Every target sets up what it needs. PYTHON is any Python 3.11 or later.
+# Every target sets up what it needs, on Linux. PYTHON is any Python 3.11 or later.
 PYTHON ?= python3
 RECIPE ?= digits
 BIN := .venv/bin
 
-.PHONY: run test test-slow check clean
+.PHONY: run test test-slow check clean FORCE
 
 run: .venv/run.stamp
 	$(BIN)/ganlib run $(RECIPE)
@@ -18,9 +18,16 @@ check: .venv/test.stamp
 	./check
 
 .venv/run.stamp: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -x $(BIN)/pip || $(MAKE) -s .venv
+	@echo "installing what constraints.txt pins: several minutes the first time"
 	$(BIN)/python -m pip install -q -c constraints.txt -e .
 	touch $@
+
+# A half-made environment is not kept: the next call would take it for a whole one.
+.venv: FORCE
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is not Python 3.11 or later; name one: make run PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv --clear .venv || { rm -rf .venv; exit 1; }
 
 .venv/test.stamp: .venv/run.stamp
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[test]'
