@@ -170,7 +170,7 @@ def copy_rows(
     order = np.argsort(row_N, kind="stable")
     ordered = row_N[order]
     first = 0
-    for batch in shards.read_batches(path):
+    for batch in shards.read_batches(path, mapped=False):
         last = first + batch.num_rows
         low, high = np.searchsorted(ordered, [first, last])
         if high > low:

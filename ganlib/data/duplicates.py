@@ -12,7 +12,7 @@ N images, P candidate pairs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -84,28 +84,26 @@ def _candidates(hash_N: NDArray[np.uint64], brightness_N: NDArray[np.float64]) -
     found = [np.empty((0, 2), np.int64)]
     for one, two in combinations(range(4), 2):
         mask = np.uint64((0xFFFF << (16 * one)) | (0xFFFF << (16 * two)))
-        pairs = _bucket_pairs(hash_N & mask, brightness_N)
-        bits = np.bitwise_count(hash_N[pairs[:, 0]] ^ hash_N[pairs[:, 1]])
-        found.append(pairs[bits <= MAX_BITS])
+        found += _bucket_pairs(hash_N & mask, hash_N, brightness_N)
     return np.unique(np.concatenate(found), axis=0)
 
 
 def _bucket_pairs(
-    key_N: NDArray[np.uint64], brightness_N: NDArray[np.float64]
-) -> NDArray[np.int64]:
-    """Pairs within a bucket: all of a small one, neighbours in brightness of a crowded one."""
+    key_N: NDArray[np.uint64], hash_N: NDArray[np.uint64], brightness_N: NDArray[np.float64]
+) -> Iterator[NDArray[np.int64]]:
+    """Pairs of a bucket with near hashes: all of a small one, neighbours in a crowded one."""
     order = np.lexsort((brightness_N, key_N))
     key = key_N[order]
     starts = np.flatnonzero(np.r_[True, key[1:] != key[:-1]]) if len(key) else np.empty(0, int)
     sizes = np.diff(np.r_[starts, len(key)])
     size_N = np.repeat(sizes, sizes)
     reach_N = np.where(size_N > CROWD, REACH, size_N - 1)
-    pairs = [np.empty((0, 2), np.int64)]
     for step in range(1, int(reach_N.max(initial=0)) + 1):
         first = np.flatnonzero(reach_N[:-step] >= step)
         first = first[key[first] == key[first + step]]
-        pairs.append(np.stack([order[first], order[first + step]], axis=1))
-    return np.sort(np.concatenate(pairs), axis=1)
+        left, right = order[first], order[first + step]
+        near = np.bitwise_count(hash_N[left] ^ hash_N[right]) <= MAX_BITS
+        yield np.sort(np.stack([left[near], right[near]], axis=1), axis=1)
 
 
 def _components(pair_P2: NDArray[np.int64]) -> list[NDArray[np.int64]]:

@@ -25,7 +25,7 @@ from ganlib.data.shards import Shard, printable
 from ganlib.errors import DataError
 from ganlib.storage import atomic
 
-PAIR_BYTES = 4 << 20
+PAIR_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)

@@ -212,10 +212,14 @@ def printable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """The record batches of a complete shard, memory-mapped while iterating; or Damaged."""
+def read_batches(path: Path, *, mapped: bool = True) -> Iterator[pa.RecordBatch]:
+    """The record batches of a complete shard, or Damaged.
+
+    Mapped, columns that are not looked at cost nothing; not mapped, a batch is in memory at a time.
+    """
+    opener = pa.memory_map if mapped else pa.OSFile
     try:
-        with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
+        with opener(str(path)) as source, pa.ipc.open_file(source) as reader:
             for number in range(reader.num_record_batches):
                 yield reader.get_batch(number)
     except FileNotFoundError:
