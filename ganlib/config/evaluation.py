@@ -23,6 +23,9 @@ class PromotionConfig(Config):
     min_relative_coverage: float = Field(default=0.5, ge=0, le=1.5)
     max_scaled_distance: float = Field(default=0.2, gt=0)
     min_label_agreement: float = Field(default=0.5, ge=0, le=1)
+    min_classes_present: float = Field(
+        default=1.0, ge=0, le=1, description="share of the classes; below it the model collapsed"
+    )
     min_judge_accuracy: float = Field(default=0.5, ge=0, le=1)
     spread_factor: float = Field(
         default=2.0, ge=0, description="standard deviations of re-evaluation that are no difference"

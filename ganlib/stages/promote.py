@@ -139,7 +139,7 @@ def _promote_generator(
         context.home,
         version,
         _evidence(evaluation, evaluation.judge),
-        tracking.generator_gate(context.config.promotion),
+        tracking.generator_gate(context.config.promotion, _classes(evaluation)),
         reevaluate=reevaluate,
         load_and_sample=_try_generator,
         again=context.fresh,
@@ -213,6 +213,14 @@ def _evidence(result: EvaluationResult, judge: JudgeScores) -> tracking.Evidence
             for m in result.candidate.metrics
         },
     )
+
+
+def _classes(evaluation: EvaluationResult) -> int:
+    """Those that real images of the same count show: rare ones cannot be asked for."""
+    classes = len(evaluation.dataset.classes)
+    floors = {m.metric: m.floor for m in evaluation.candidate.metrics}
+    shown = floors.get("classes_present")
+    return classes if shown is None else min(classes, round(shown))
 
 
 def _judged_anew(

@@ -35,6 +35,7 @@ class Rule(Config):
     """`limit` is what all must reach; with `compare` it must not be worse than the champion.
 
     A rule about the judge itself (`trust`) does not speak against the model: nothing can be told.
+    `told` is the sentence for a missed limit, of {value} and {limit}.
     """
 
     metric: str
@@ -42,6 +43,7 @@ class Rule(Config):
     limit: float | None = None
     compare: bool = False
     trust: bool = False
+    told: str = ""
 
 
 class Gate(Config):
@@ -58,9 +60,13 @@ class Verdict(Config):
     reasons: tuple[str, ...]
 
 
-def generator_gate(config: PromotionConfig) -> Gate:
-    """Metrics as `evaluation` names them, and `judge_accuracy` of the judge."""
+def generator_gate(config: PromotionConfig, classes: int) -> Gate:
+    """Metrics as `evaluation` names them, and `judge_accuracy` of the judge.
+
+    `classes` is how many real images show: with fewer the generator has collapsed.
+    """
     low = config.min_relative_coverage
+    collapsed = f"it has collapsed: {{value:.4g}} of {classes} classes are present"
     return Gate(
         rules=(
             Rule(
@@ -68,6 +74,12 @@ def generator_gate(config: PromotionConfig) -> Gate:
                 better="higher",
                 limit=config.min_judge_accuracy,
                 trust=True,
+            ),
+            Rule(
+                metric="classes_present",
+                better="higher",
+                limit=config.min_classes_present * classes,
+                told=collapsed,
             ),
             Rule(metric="relative_coverage", better="higher", limit=low),
             Rule(metric="label_agreement", better="higher", limit=config.min_label_agreement),
@@ -118,11 +130,13 @@ def _limit(rule: Rule, evidence: Evidence) -> str:
     value = evidence.metrics.get(rule.metric)
     if value is None or rule.limit is None:
         return ""
-    if rule.better == "higher" and value < rule.limit:
-        return f"{_words(rule)} is {value:.4g}, below {rule.limit:g}"
-    if rule.better == "lower" and value > rule.limit:
-        return f"{_words(rule)} is {value:.4g}, above {rule.limit:g}"
-    return ""
+    below = rule.better == "higher" and value < rule.limit
+    above = rule.better == "lower" and value > rule.limit
+    if not below and not above:
+        return ""
+    if rule.told:
+        return rule.told.format(value=value, limit=rule.limit)
+    return f"{_words(rule)} is {value:.4g}, {'below' if below else 'above'} {rule.limit:g}"
 
 
 def _unknown(evidence: Evidence, champion: Evidence | None, rules: tuple[Rule, ...]) -> list[str]:

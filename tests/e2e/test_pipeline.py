@@ -50,6 +50,7 @@ TINY: dict[str, Any] = {
         "min_relative_coverage": 0,
         "max_scaled_distance": 1_000,
         "min_label_agreement": 0,
+        "min_classes_present": 0,
         "min_judge_accuracy": 0.1,
     },
 }

@@ -17,6 +17,7 @@ LENIENT = {
     "promotion.min_relative_coverage": 0.0,
     "promotion.max_scaled_distance": 100.0,
     "promotion.min_label_agreement": 0.0,
+    "promotion.min_classes_present": 0.0,
 }
 
 

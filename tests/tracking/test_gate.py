@@ -13,9 +13,10 @@ GOOD = {
     "coverage": 0.9,
     "scaled_distance": 0.01,
     "label_agreement": 0.98,
+    "classes_present": 10,
 }
 SPREADS = {"coverage": 0.01, "scaled_distance": 0.001}
-GATE = generator_gate(PromotionConfig())
+GATE = generator_gate(PromotionConfig(), classes=10)
 
 
 def evidence(judge: str = "j", samples: int = 1000, **changed: float) -> Evidence:
@@ -30,6 +31,8 @@ def evidence(judge: str = "j", samples: int = 1000, **changed: float) -> Evidenc
         (evidence(relative_coverage=0.2), None, "refused", "relative coverage is 0.2, below 0.5"),
         (evidence(scaled_distance=0.5), None, "refused", "scaled distance is 0.5, above 0.2"),
         (evidence(label_agreement=0.1), None, "refused", "label agreement"),
+        (evidence(classes_present=3), None, "refused", "collapsed: 3 of 10 classes are present"),
+        (evidence(classes_present=9.667), evidence(), "refused", "collapsed: 9.667 of 10"),
         # A difference of two spreads of 0.01 has one of 0.0141: 2 x 0.0141 = 0.028 is allowed.
         (evidence(coverage=0.873), evidence(), "promoted", "not worse"),
         (evidence(coverage=0.871), evidence(), "refused", "coverage is 0.871 and the champion's"),
@@ -48,6 +51,12 @@ def test_decisions(mine: Evidence, champion: Evidence | None, outcome: str, reas
     verdict = decide(mine, champion, GATE)
     assert verdict.outcome == outcome
     assert any(reason in said for said in verdict.reasons), verdict.reasons
+
+
+def test_a_promotion_may_live_with_missing_classes() -> None:
+    gate = generator_gate(PromotionConfig(min_classes_present=0.3), classes=10)
+    assert decide(evidence(classes_present=3), None, gate).outcome == "promoted"
+    assert decide(evidence(classes_present=2), None, gate).outcome == "refused"
 
 
 def test_a_classifier_is_compared_by_accuracy() -> None:

@@ -27,7 +27,7 @@ from ganlib.tracking.connection import connect
 from ganlib.tracking.registry import aliases_of
 
 NAME = "digits-generator"
-GATE = generator_gate(PromotionConfig())
+GATE = generator_gate(PromotionConfig(), classes=2)
 
 
 def evidence(coverage: float = 0.9) -> Evidence:
@@ -40,6 +40,7 @@ def evidence(coverage: float = 0.9) -> Evidence:
             "coverage": coverage,
             "scaled_distance": 0.01,
             "label_agreement": 0.98,
+            "classes_present": 2,
         },
         spreads={"coverage": 0.005},
     )
