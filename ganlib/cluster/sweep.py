@@ -34,13 +34,14 @@ def sweep(
 ) -> list[TrialResult]:
     """The results of all `plans`, by number; `folder/trials.csv` has them as a table.
 
-    Trials that ended before, in this or an earlier process, answer from `folder`; one that was
-    under way goes on from its last snapshot. The same plans give the same results whatever the
+    Trials that ended before, in this or an earlier process, answer from `folder`, but for those
+    that failed; one that was under way goes on from its last snapshot. The same plans give the same results whatever the
     timing, `wall_minutes` aside: after that many no trial begins and those under way stop at their
     next reading. `execute` is what a trial does, training if none is given. Raises the StorageError
-    of a trial, and StageFailed when no trial at all could run.
+    or InputError of a trial, and StageFailed when no trial at all could run.
     """
     board = Board(folder, folder / f"attempt-{uuid.uuid4().hex[:12]}")
+    board.retry_failed()
     left = [plan for plan in plans if board.result(plan.number) is None]
     if left:
         with ray_session(cluster, log=log or folder / "ray.log"):

@@ -15,7 +15,7 @@ from ganlib.cluster.rungs import Rungs
 from ganlib.cluster.verdicts import Verdicts, to_dict
 from ganlib.cluster.worker import speak_into
 from ganlib.config import SweepConfig
-from ganlib.errors import Diverged, StorageError
+from ganlib.errors import Diverged, InputError, StorageError
 from ganlib.storage import atomic
 from ganlib.training import Outcome
 
@@ -42,6 +42,12 @@ class Board:
 
     def publish(self, result: TrialResult) -> None:
         atomic.write_json(self._file(result.number), result.model_dump(mode="json"))
+
+    def retry_failed(self) -> None:
+        """Forget trials that ended in an error: what was at fault may be mended by now."""
+        for path in sorted((self.folder / "results").glob("[0-9]*.json")):
+            if TrialResult.model_validate(atomic.read_json(path)).reason == "failed":
+                path.unlink()
 
     def lose(self, number: int) -> None:
         """Its process died once too often."""
@@ -72,8 +78,9 @@ def run_trial(
 ) -> TrialResult | None:
     """The trial's result, published on `board`; none when the whole sweep is to end.
 
-    A run that diverges is a result, and so is one that fails by its own settings. A full disk is
-    not: it ends the sweep, and the next one goes on from here. `deadline` is in Unix seconds.
+    A run that diverges is a result, and so, for this attempt, is one that an error of the network's
+    own code ends. A full disk and a setting that cannot be are none: they end the sweep, and the
+    next one goes on from here. `deadline` is in Unix seconds.
     """
     found = board.result(plan.number)
     if found is not None:
@@ -90,7 +97,7 @@ def run_trial(
         return _published(
             board, plan, "diverged", images=error.clock, note=error.message, began=began
         )
-    except StorageError as error:
+    except (StorageError, InputError) as error:
         traceback.print_exc()
         board.verdicts.say(plan.number, error)
         return None

@@ -89,7 +89,10 @@ def _curves(outcome: Outcome) -> bytes:
 
     names = [name for name in training_runs.SHOWN if name in outcome.readings]
     return pictures.curves(
-        {name: [(clock, found[name]) for clock, found in outcome.series] for name in names},
+        {
+            name: [(clock, found[name]) for clock, found in outcome.series if name in found]
+            for name in names
+        },
         title="validation images, selector's features",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -56,8 +57,9 @@ class Session:
         self.tracker.metrics(clock, {f"train/{name}": value for name, value in values.items()})
 
     def evaluate(self, clock: int) -> dict[str, float]:
-        """Every rank takes part."""
-        readings = self.watch.read(self.replicas)
+        """Every rank takes part. What is not finite is no reading and has no merit."""
+        found = self.watch.read(self.replicas)
+        readings = {name: value for name, value in found.items() if math.isfinite(value)}
         self.series.append((clock, readings))
         if readings:
             self.tracker.metrics(clock, {f"eval/{name}": x for name, x in readings.items()})

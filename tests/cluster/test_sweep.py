@@ -10,7 +10,7 @@ import pytest
 from ganlib.cluster import TrialPlan, TrialResult, best, sweep
 from ganlib.config import Asha, Budget, ClassifierConfig, SweepConfig
 from ganlib.data import Dataset
-from ganlib.errors import StorageError
+from ganlib.errors import StageFailed, StorageError
 from ganlib.training import Outcome, RunSpec
 from tests.cluster import tiny
 from tests.cluster.conftest import CLUSTER, small_classifier, spec_of
@@ -92,6 +92,18 @@ def test_a_full_disk_comes_back_as_itself_and_the_next_sweep_goes_on(tmp_path: P
     with pytest.raises(StorageError, match="the disk is full"):
         sweep(made, CONFIG, CLUSTER, tmp_path / "sweep", execute=full_disk)
     assert not (tmp_path / "sweep" / "results").exists()
+
+
+def broken(plan: TrialPlan, device: str, on_reading: tiny.OnReading) -> Outcome:
+    raise ZeroDivisionError("a user's mistake")
+
+
+def test_a_sweep_whose_trials_all_failed_runs_again_once_mended(tmp_path: Path):
+    made = plans(tmp_path / "runs")
+    with pytest.raises(StageFailed, match="a user's mistake"):
+        sweep(made, CONFIG, CLUSTER, tmp_path / "sweep", execute=broken)
+    mended = sweep(made, CONFIG, CLUSTER, tmp_path / "sweep", execute=tiny.climb)
+    assert told(mended) == EXPECTED
 
 
 def test_real_runs_of_a_real_sweep(tmp_path: Path, digits: Dataset):

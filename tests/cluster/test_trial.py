@@ -48,7 +48,6 @@ def test_a_finished_trial_answers_from_its_result(tmp_path: Path):
     ("error", "reason", "images"),
     [
         (Diverged(640, "loss"), "diverged", 640),
-        (ConfigError("too small", where="x"), "failed", 0),
         (ZeroDivisionError("by zero"), "failed", 0),
     ],
 )
@@ -63,18 +62,33 @@ def test_an_error_of_its_own_is_a_result(tmp_path: Path, error, reason: str, ima
     assert not result.ended_well
 
 
-def test_a_full_disk_ends_the_sweep_and_leaves_no_result(tmp_path: Path):
+@pytest.mark.parametrize("kind", [StorageError, ConfigError])
+def test_a_full_disk_or_a_wrong_setting_ends_the_sweep_and_leaves_no_result(tmp_path: Path, kind):
     def fails(plan: TrialPlan, device: str, on_reading: OnReading) -> Outcome:
-        raise StorageError("disk is full", where="/x", hint="make room")
+        raise kind("disk is full", where="/x", hint="make room")
 
     here = board(tmp_path)
     assert run_trial(plan(0), CONFIG, here, execute=fails) is None
     assert run_trial(plan(1), CONFIG, here, execute=never) is None
     told = here.verdicts.first()
-    assert isinstance(told, StorageError)
+    assert isinstance(told, kind)
     assert (told.message, told.hint) == ("disk is full", "make room")
     again = Board(tmp_path, tmp_path / "attempt-2")
     assert run_trial(plan(0), CONFIG, again, execute=good) is not None
+
+
+def test_the_next_sweep_asks_again_what_failed_and_nothing_else(tmp_path: Path):
+    def breaks(plan: TrialPlan, device: str, on_reading: OnReading) -> Outcome:
+        raise ZeroDivisionError("by zero")
+
+    here = board(tmp_path)
+    run_trial(plan(0), CONFIG, here, execute=good)
+    run_trial(plan(1), CONFIG, here, execute=breaks)
+    assert run_trial(plan(1), CONFIG, here, execute=never).reason == "failed"  # this attempt
+    again = Board(tmp_path, tmp_path / "attempt-2")
+    again.retry_failed()
+    assert run_trial(plan(0), CONFIG, again, execute=never).reason == "budget"
+    assert run_trial(plan(1), CONFIG, again, execute=good).score == 0.6
 
 
 def test_after_the_deadline_nothing_begins_and_nothing_waits(tmp_path: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from ganlib.config import (
 from ganlib.data import Dataset
 from ganlib.determinism import Replicas
 from ganlib.errors import ConfigError, Diverged
-from ganlib.models import load_model
+from ganlib.models import build_classifier, load_model, save_model
 from ganlib.training import MemoryTracker, RunIdentity, RunSpec, read_journal
 from ganlib.training.execute import execute
 from ganlib.training.loop import Done, Evaluate, Moment, Report, Sample, Snapshot
@@ -39,6 +40,21 @@ GAN = GanConfig(
     cadence=often(128),
 )
 READINGS = {"coverage", "relative_coverage", "scaled_distance", "label_agreement", "recall"}
+
+
+def test_a_reading_that_is_not_finite_is_left_out(digits: Dataset, tmp_path: Path) -> None:
+    """A selector that sees no difference between images has features without any variance."""
+    blind = build_classifier(SmallResNet(width=4), size=8, channels=1, classes=10)
+    for parameter in blind.parameters():
+        torch.nn.init.zeros_(parameter)
+    save_model(blind, tmp_path / "blind", kind="classifier", classes=digits.classes, meta={})
+    spec = spec_of(GAN, digits, tmp_path / "run", selector=str(tmp_path / "blind"))
+    tracker = MemoryTracker()
+    outcome = execute(spec, tracker=tracker)
+    assert "scaled_distance" not in outcome.readings
+    assert {"coverage", "label_agreement"} <= outcome.readings.keys()
+    values = [x for line in tracker.of("metrics") for x in line["values"].values()]
+    assert all(map(math.isfinite, values))
 
 
 def test_moments_readings_and_pictures_of_a_gan(
