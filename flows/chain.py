@@ -16,6 +16,7 @@ from flows import publish, remains, tasks
 from ganlib import api
 from ganlib.config import Config, PipelineConfig
 from ganlib.errors import Diverged, GanlibError
+from ganlib.stages.durations import duration
 from ganlib.stages.values import (
     Best,
     Candidate,
@@ -140,7 +141,7 @@ def _stages(
     if until == "prepare":
         return
     before = time.monotonic()
-    values["forecast"] = _foretell(config, dataset, place.home)
+    values["forecast"] = _foretell(config, dataset, place, until, sweeping)
     values["forecasting"] = time.monotonic() - before
     if sweeping and sweeps_judge:
         best = values["best"] = step(lambda: tasks.sweep(place, config, dataset, None))
@@ -168,18 +169,22 @@ def _stages(
     values["decision"] = step(lambda: tasks.promote(place, config, candidate, evaluation, judges))
 
 
-def _foretell(config: PipelineConfig, dataset: DatasetRef, home: str) -> Forecast | None:
+def _foretell(
+    config: PipelineConfig, dataset: DatasetRef, place: tasks.Place, until: Stage, sweeping: bool
+) -> Forecast | None:
     """An estimate that cannot be made stops nothing."""
     try:
-        forecast = api.forecast(config, dataset, home=home)
+        forecast = api.forecast(
+            config, dataset, home=place.home, fresh=place.fresh, until=until, sweeping=sweeping
+        )
     except Exception as error:
         logger.warning("no forecast: %s", error)
         return None
     if forecast.seconds >= 1:
-        parts = ", ".join(f"{s.stage} {s.seconds:.0f} s" for s in forecast.stages if s.seconds)
+        parts = ", ".join(f"{s.stage} {duration(s.seconds)}" for s in forecast.stages if s.seconds)
         logger.info(
-            "forecast: about %.0f s (%s) and %d MB at the peak; %s",
-            forecast.seconds,
+            "forecast: about %s (%s) and %d MB at the peak; %s",
+            duration(forecast.seconds),
             parts,
             forecast.megabytes,
             forecast.basis,

@@ -11,6 +11,19 @@ from ganlib.config import PipelineConfig
 
 
 @stage_flow("evaluate")
-def evaluate(config: PipelineConfig, home: str = "", fresh: bool = False) -> PipelineResult:
-    """Metrics with spreads and floors, and before them whatever is missing for them."""
-    return chain.run(config, home, fresh, "evaluate", command="evaluate", flow_run_id=flow_run.id)
+def evaluate(
+    config: PipelineConfig, home: str = "", fresh: bool = False, sweep: bool = True
+) -> PipelineResult:
+    """Metrics with spreads and floors, and before them whatever is missing for them.
+
+    Without `sweep` the GAN meant is that of the configuration's own settings.
+    """
+    return chain.run(
+        config,
+        home,
+        fresh,
+        "evaluate",
+        command="evaluate" + ("" if sweep else " without sweep"),
+        flow_run_id=flow_run.id,
+        sweeping=sweep,
+    )

@@ -13,7 +13,18 @@ from ganlib.config import PipelineConfig
 
 
 @stage_flow("promote")
-def promote(config: PipelineConfig, home: str = "", fresh: bool = False) -> Any:
-    """Ask the gate, and before it do whatever is missing. Ends like `pipeline`."""
-    result = chain.run(config, home, fresh, "promote", command="promote", flow_run_id=flow_run.id)
+def promote(config: PipelineConfig, home: str = "", fresh: bool = False, sweep: bool = True) -> Any:
+    """Ask the gate, and before it do whatever is missing. Ends like `pipeline`.
+
+    Without `sweep` the GAN meant is that of the configuration's own settings.
+    """
+    result = chain.run(
+        config,
+        home,
+        fresh,
+        "promote",
+        command="promote" + ("" if sweep else " without sweep"),
+        flow_run_id=flow_run.id,
+        sweeping=sweep,
+    )
     return result if result.promoted else not_promoted(result)

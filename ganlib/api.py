@@ -315,12 +315,23 @@ def doctor(*, home: Path | str | None = None) -> tuple[values.Check, ...]:
 
 
 def forecast(
-    config: PipelineConfig, dataset: values.DatasetRef, *, home: Path | str | None = None
+    config: PipelineConfig,
+    dataset: values.DatasetRef,
+    *,
+    home: Path | str | None = None,
+    fresh: bool = False,
+    until: str = "promote",
+    sweeping: bool = True,
 ) -> values.Forecast:
-    """Seconds per stage and memory at the peak, estimated; stages that are done count nothing."""
+    """Seconds per stage up to `until` and memory at the peak, estimated.
+
+    Stages that are done count nothing, unless `fresh`.
+    """
     from ganlib.stages import forecast as stage
 
-    return stage.forecast(Home.open(home), config, dataset)
+    return stage.forecast(
+        Home.open(home), config, dataset, fresh=fresh, until=until, sweeping=sweeping
+    )
 
 
 def recipes() -> dict[str, PipelineConfig]:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from ganlib.cli.options import DEFAULT_TARGET, Options
 from ganlib.cli.output import Answer
 
@@ -20,6 +22,15 @@ if TYPE_CHECKING:
 NOT_PROMOTED = 3
 STAGES = ("prepare", "classifiers", "sweep", "gan", "evaluate", "promote")
 Flow = Callable[..., Any]
+NO_SWEEP = click.option(
+    "--no-sweep", is_flag=True, help="The GAN with the settings as they stand; no search."
+)
+
+
+def stages_until(last: str, *, sweeping: bool = True) -> tuple[str, ...]:
+    """What a command comes through, for the view."""
+    stages = STAGES[: STAGES.index(last) + 1]
+    return tuple(stage for stage in stages if sweeping or stage != "sweep")
 
 
 def execute(

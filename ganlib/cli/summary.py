@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganlib.cli import tables
+from ganlib.stages.durations import duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -155,19 +156,19 @@ def _metrics(done: PipelineResult) -> list[tuple[str, str, str, str]]:
 
 
 def _times(done: PipelineResult, times: dict[str, float]) -> list[tuple[str, str, str]]:
-    rows = [("start-up", tables.duration(times["start-up"]), "Prefect, MLflow, imports")]
+    rows = [("start-up", duration(times["start-up"]), "Prefect, MLflow, imports")]
     for stage in done.stages:
-        note = f"reused; it took {tables.duration(stage.seconds)}" if stage.reused else ""
-        rows.append((stage.stage, tables.duration(stage.took), note))
+        note = f"reused; it took {duration(stage.seconds)}" if stage.reused else ""
+        rows.append((stage.stage, duration(stage.took), note))
         if stage.stage == "prepare" and done.forecasting >= 0.5:
-            rows.append(("forecast", tables.duration(done.forecasting), "a few steps, timed"))
+            rows.append(("forecast", duration(done.forecasting), "a few steps, timed"))
     known = times["start-up"] + sum(stage.took for stage in done.stages) + times["closing"]
     known += done.forecasting
-    rows.append(("closing", tables.duration(times["closing"]), "last lines to MLflow and Prefect"))
+    rows.append(("closing", duration(times["closing"]), "last lines to MLflow and Prefect"))
     rest = times["total"] - known
     if rest >= 0.5:
-        rows.append(("between", tables.duration(rest), "artifacts, records, states"))
-    rows.append(("total", tables.duration(times["total"]), ""))
+        rows.append(("between", duration(rest), "artifacts, records, states"))
+    rows.append(("total", duration(times["total"]), ""))
     return rows
 
 

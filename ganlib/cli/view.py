@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 
 from ganlib.cli import output, tables
 from ganlib.cli.watch import RunView, Watch, headline
+from ganlib.stages.durations import duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -147,7 +148,7 @@ class _Tree(_Lines):
 
         now = time.time()
         head = Text(self.title, style="bold")
-        head.append(f"  {tables.duration(now - self._begun)}  {self._phase}", style="dim")
+        head.append(f"  {duration(now - self._begun)}  {self._phase}", style="dim")
         tree = Tree(head, guide_style="dim")
         known = {run.stage: run for run in self.watch.stages()}
         for stage in dict.fromkeys([*self.stages, *known]):
@@ -176,14 +177,14 @@ class _Tree(_Lines):
 
         style = {"FINISHED": "green", "FAILED": "red", "KILLED": "yellow"}.get(run.status, "cyan")
         text = Text(f"{self._mark(run.status or 'RUNNING')} {run.name:<12}", style=style)
-        text.append(f" {tables.duration(run.seconds(now)):>12}", style="dim")
+        text.append(f" {duration(run.seconds(now)):>12}", style="dim")
         if not run.status and run.budget:
             text.append(f"  {self._bar(run)}")
             if run.speed:
                 text.append(f" {run.speed:,.0f} images/s")
             left = run.left(now)
             if left is not None:
-                text.append(f", {tables.duration(left)} left")
+                text.append(f", {duration(left)} left")
         if shown := headline(run.readings):
             text.append(f"  {shown}")
         elif run.description and run.status:

@@ -21,34 +21,50 @@ RAY_START_S = 8.0
 FIT_START_S = 12.0
 TRIAL_START_S = 2.0
 EVALUATE_START_S = 3.0
+PROMOTE_S = 5.0
 PROCESS_MB = 700
 RAY_MB = 1000
-MEASURE_S = 1.0
+MEASURE_S = 0.4
 SWEEP_SHARE = 0.7  # of the trials' images, as some are stopped early
 
 
-def forecast(home: Home, config: PipelineConfig, dataset: DatasetRef) -> Forecast:
-    """What is done already counts nothing; with all done nothing is measured, and torch not loaded.
+def forecast(
+    home: Home,
+    config: PipelineConfig,
+    dataset: DatasetRef,
+    *,
+    fresh: bool = False,
+    until: str = "promote",
+    sweeping: bool = True,
+) -> Forecast:
+    """Of the stages up to `until`; what is done already counts nothing, unless `fresh`.
 
-    Steps are timed on one thread of this machine, so a cluster will do better.
+    With all done nothing is measured, and torch not loaded. Steps are timed on one thread of this
+    machine, so a cluster will do better.
     """
-    made, first = done(home, config)
-    left = order(config)[order(config).index(first) :] if first else ()
-    left = tuple(stage for stage in left if stage != "prepare")
-    if not left:
+    made, first = done(home, config, sweeping=sweeping)
+    stages = order(config, sweeping=sweeping)
+    if until in stages:
+        stages = stages[: stages.index(until) + 1]
+    if first in stages and not fresh:
+        stages = stages[stages.index(first) :]
+    left = tuple(stage for stage in stages if stage != "prepare")
+    if not left or not (fresh or first in stages):
         return Forecast(stages=(), seconds=0, megabytes=0, basis="all is done already")
     speeds = _Speeds(config, dataset, made)
-    stages = tuple(
+    each = tuple(
         StageForecast(stage=stage, seconds=round(seconds, 1), basis=basis)
         for stage in left
         for seconds, basis in [_stage(stage, config, dataset, speeds)]
     )
-    start = RAY_START_S if {"classifiers", "sweep", "gan"} & set(left) else 0.0
+    total = sum(stage.seconds for stage in each)
+    total += RAY_START_S if {"classifiers", "sweep", "gan"} & set(left) else 0.0
+    total += PROMOTE_S if until == "promote" else 0.0
     return Forecast(
-        stages=stages,
-        seconds=round(start + sum(stage.seconds for stage in stages), 1),
+        stages=each,
+        seconds=round(total, 1),
         megabytes=_megabytes(config, dataset),
-        basis=f"an estimate: steps timed here for a second, {_cores()} cores, all images shown",
+        basis=f"an estimate: steps timed here, {_cores()} cores, all images shown",
     )
 
 

@@ -30,8 +30,10 @@ KINDS: dict[str, type[Value]] = {
 }
 
 
-def order(config: PipelineConfig) -> tuple[str, ...]:
+def order(config: PipelineConfig, *, sweeping: bool = True) -> tuple[str, ...]:
     """Recorded stages as they follow each other; a sweep over the classifier comes before it."""
+    if not sweeping:
+        return ("prepare", "classifiers", "gan", "evaluate")
     if config.sweep.target == "classifier":
         return ("prepare", "sweep", "classifiers", "gan", "evaluate")
     return ("prepare", "classifiers", "sweep", "gan", "evaluate")
@@ -49,7 +51,7 @@ def parts_of(
         case "sweep":
             return sweep.parts(config, made["prepare"], made.get("classifiers"))
         case "gan":
-            given = made["prepare"], made["classifiers"], made["sweep"]
+            given = made["prepare"], made["classifiers"], made.get("sweep")
             return gan.parts(home, config, *given)
         case "evaluate":
             return evaluate.parts(config, made["prepare"], made["classifiers"], made["gan"])
@@ -57,10 +59,12 @@ def parts_of(
             raise AssertionError(stage)
 
 
-def done(home: Home, config: PipelineConfig) -> tuple[dict[str, Any], str | None]:
+def done(
+    home: Home, config: PipelineConfig, *, sweeping: bool = True
+) -> tuple[dict[str, Any], str | None]:
     """Values of the stages that are done, in order, and the first that is not."""
     made: dict[str, Any] = {}
-    for stage in order(config):
+    for stage in order(config, sweeping=sweeping):
         value = _recorded(home, stage, stage_key(stage, parts_of(home, config, stage, made)))
         if value is None:
             return made, stage

@@ -8,8 +8,9 @@ import json
 import pytest
 
 from flows.chain import PipelineResult, StageReport
-from ganlib.cli import output, summary, tables
+from ganlib.cli import output, summary
 from ganlib.config import load_recipe
+from ganlib.stages.durations import duration
 from ganlib.stages.values import (
     Best,
     Candidate,
@@ -108,4 +109,4 @@ def test_a_program_reads_the_same() -> None:
      (3600, "1 h 00 min"), (11_040, "3 h 04 min")],
 )  # fmt: skip
 def test_durations_are_short_and_round(seconds: float, text: str) -> None:
-    assert tables.duration(seconds) == text
+    assert duration(seconds) == text

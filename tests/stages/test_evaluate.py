@@ -146,4 +146,8 @@ def test_a_forecast_counts_what_is_left_and_changes_nothing(trained: Trained) ->
     assert [stage.stage for stage in found.stages] == ["classifiers", "sweep", "gan", "evaluate"]
     assert found.seconds > 1
     assert found.megabytes > 1000
+    short = forecast.forecast(
+        trained.home, trained.config, trained.dataset, until="gan", sweeping=False
+    )
+    assert [stage.stage for stage in short.stages] == ["classifiers", "gan"]
     assert state() == before

@@ -21,8 +21,9 @@ def model() -> None:
 
 @model.command(epilog=EPILOG)
 @common
+@pipeline.NO_SWEEP
 @click.argument("target", metavar="[RECIPE | FILE.yaml | FOLDER]", required=False)
-def promote(options: Options, target: str | None) -> Answer:
+def promote(options: Options, target: str | None, no_sweep: bool) -> Answer:
     """Register the trained generator and its judge, and promote them if the gates agree.
 
     Stages that are missing are done first. A generator that is worse than the champion is refused
@@ -31,7 +32,8 @@ def promote(options: Options, target: str | None) -> Answer:
     \b
     ganlib model promote digits --set promotion.min_relative_coverage=0.9
     """
-    return pipeline.execute(options, target, "model promote", pipeline.STAGES, _promote)
+    stages = pipeline.stages_until("promote", sweeping=not no_sweep)
+    return pipeline.execute(options, target, "model promote", stages, _promote, sweep=not no_sweep)
 
 
 @model.command(epilog=EPILOG)

@@ -21,7 +21,7 @@ target_argument = click.argument("target", metavar="[RECIPE | FILE.yaml | FOLDER
     default="gan",
     help="Stop after the classifiers, or go on to the GAN (the default).",
 )
-@click.option("--no-sweep", is_flag=True, help="Train with the settings as they stand.")
+@pipeline.NO_SWEEP
 @target_argument
 def train(options: Options, target: str | None, only: str, no_sweep: bool) -> Answer:
     """Train the classifiers and the GAN, with the settings that won the sweep.
@@ -30,9 +30,7 @@ def train(options: Options, target: str | None, only: str, no_sweep: bool) -> An
     ganlib train digits --only classifiers
     ganlib train digits --no-sweep --set gan.budget.images=20000
     """
-    stages = pipeline.STAGES[: pipeline.STAGES.index(only) + 1]
-    if no_sweep:
-        stages = tuple(stage for stage in stages if stage != "sweep")
+    stages = pipeline.stages_until(only, sweeping=not no_sweep)
     return pipeline.execute(options, target, "train", stages, _train, what=only, sweep=not no_sweep)
 
 
@@ -49,19 +47,22 @@ def sweep(options: Options, target: str | None) -> Answer:
     ganlib sweep digits --set sweep.trials=8
     ganlib sweep digits --set sweep.target=classifier
     """
-    return pipeline.execute(options, target, "sweep", pipeline.STAGES[:3], _sweep)
+    return pipeline.execute(options, target, "sweep", pipeline.stages_until("sweep"), _sweep)
 
 
 @click.command(epilog=EPILOG)
 @common
+@pipeline.NO_SWEEP
 @target_argument
-def evaluate(options: Options, target: str | None) -> Answer:
+def evaluate(options: Options, target: str | None, no_sweep: bool) -> Answer:
     """Judge the trained generator on held-out images, with spreads and floors.
 
     \b
     ganlib evaluate digits --set evaluation.repeats=10
+    ganlib evaluate digits --no-sweep                    what train --no-sweep trained
     """
-    return pipeline.execute(options, target, "evaluate", pipeline.STAGES[:5], _evaluate)
+    stages = pipeline.stages_until("evaluate", sweeping=not no_sweep)
+    return pipeline.execute(options, target, "evaluate", stages, _evaluate, sweep=not no_sweep)
 
 
 def _train() -> Any:
