@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import yaml
@@ -15,12 +15,20 @@ from ganlib.errors import ConfigError
 C = TypeVar("C", bound=Config)
 
 
-def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
+class Assignments(dict[str, Any]):
+    """Path -> value; `texts` has the values as they were written, for where a text is wanted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: dict[str, str] = {}
+
+
+def parse_assignments(assignments: Iterable[str]) -> Assignments:
     """`("gan.batch_size=32",)` -> `{"gan.batch_size": 32}`; values are YAML.
 
     Raises ConfigError for an assignment without `=` or with a value that is not YAML.
     """
-    overlays: dict[str, Any] = {}
+    overlays = Assignments()
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals or not path.strip():
@@ -30,6 +38,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
                 hint="for example: --set gan.generator.optimiser.learning_rate=1e-4",
             )
         overlays[path.strip()] = _value(path.strip(), text)
+        overlays.texts[path.strip()] = text.strip()
     return overlays
 
 
@@ -55,11 +64,44 @@ def overlay(config: C, changes: Mapping[str, Any]) -> C:
     tree = config.model_dump(mode="python")
     for path, value in changes.items():
         _assign(config, tree, path, value)
+    if isinstance(changes, Assignments):
+        for path, text in _texts(type(config), tree, changes):
+            _assign(config, tree, path, text)
     return parse(type(config), tree)
 
 
+def _texts(
+    kind: type[Config], tree: dict[str, Any], changes: Assignments
+) -> Iterator[tuple[str, str]]:
+    """A folder called 2024 is no number: what was written, where only a text will do."""
+    try:
+        kind.model_validate(tree)
+    except ValidationError as error:
+        for wrong in error.errors(include_url=False):
+            path = _location(kind, wrong["loc"])
+            if wrong["type"] == "string_type" and changes.get(path) is not None:
+                yield path, changes.texts[path]
+
+
+def _keys(tree: Any, path: str, value: Any) -> list[str]:
+    """The keys along `path`, the longest there is at each step: those of mappings may have dots.
+
+    What is new takes all of the rest if `value` is a mapping, as ranges of a sweep are.
+    """
+    words, keys = path.split("."), []
+    while words:
+        lengths = range(len(words), 0, -1) if isinstance(tree, dict) else ()
+        length = next((n for n in lengths if ".".join(words[:n]) in tree), 0)
+        if not length:
+            length = len(words) if isinstance(value, Mapping) else 1
+        keys.append(".".join(words[:length]))
+        tree = tree.get(keys[-1]) if isinstance(tree, dict) else None
+        words = words[length:]
+    return keys
+
+
 def _assign(config: Config, tree: dict[str, Any], path: str, value: Any) -> None:
-    *parents, leaf = path.split(".")
+    *parents, leaf = _keys(tree, path, value)
     node: Any = tree
     for depth, key in enumerate(parents):
         if not isinstance(node, dict) or key not in node or key == "":
@@ -96,8 +138,12 @@ def paths(config: BaseModel) -> list[str]:
     for name in type(config).model_fields:
         found.append(name)
         value = getattr(config, name)
-        if isinstance(value, BaseModel):
-            found.extend(f"{name}.{below}" for below in paths(value))
+        inner = value.items() if isinstance(value, dict) else ()
+        for key, part in (("", value), *inner):
+            prefix = f"{name}.{key}" if key else name
+            found += [prefix] if key else []
+            if isinstance(part, BaseModel):
+                found.extend(f"{prefix}.{below}" for below in paths(part))
     return found
 
 
@@ -158,7 +204,8 @@ def _location(kind: type[BaseModel], location: tuple[int | str, ...]) -> str:
         tagged = [c for c in candidates if _tag(c) == part]
         if owners or not tagged:
             words.append(part)
-            candidates = [m for c in owners for m in _models(c.model_fields[part].annotation)]
+            if owners:  # else a key of a mapping, whose values the candidates still are
+                candidates = [m for c in owners for m in _models(c.model_fields[part].annotation)]
         else:
             candidates = tagged
     return ".".join(words)

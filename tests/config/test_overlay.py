@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ganlib.config import (
+    Choice,
+    Folder,
+    LogUniform,
     NonSaturating,
     PipelineConfig,
     Plateau,
@@ -46,6 +49,34 @@ def test_a_mapping_takes_new_keys() -> None:
     assert "gan.loss" in overlay(BASE, {"sweep.space": space}).sweep.space
 
 
+RATE = "gan.generator.optimiser.learning_rate"
+
+
+def test_a_range_of_the_sweep_is_set_by_the_path_it_changes() -> None:
+    base = changed(f"sweep.space.{RATE}={{kind: log_uniform, low: 1e-5, high: 1e-3}}")
+    assert base.sweep.space[RATE] == LogUniform(low=1e-5, high=1e-3)
+    lower = overlay(base, parse_assignments([f"sweep.space.{RATE}.low=1e-6"]))
+    assert lower.sweep.space == {RATE: LogUniform(low=1e-6, high=1e-3)}
+    other = overlay(
+        base,
+        parse_assignments([f"sweep.space.{RATE}.kind=choice", f"sweep.space.{RATE}.values=[1]"]),
+    )
+    assert other.sweep.space == {RATE: Choice(values=(1,))}
+    with pytest.raises(ConfigError, match="there is no setting") as caught:
+        overlay(base, parse_assignments([f"sweep.space.{RATE}.lwo=1e-6"]))
+    assert caught.value.where == f"sweep.space.{RATE}.lwo"
+    with pytest.raises(ConfigError, match="there is no setting") as caught:
+        overlay(base, parse_assignments([f"sweep.space.{RATE[:-1]}.low=1e-6"]))
+    assert f"did you mean sweep.space.{RATE}.low?" in caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["2024", "007", "1e5", "true", "2024-01-01", "0x1f"])
+def test_a_text_that_looks_like_something_else_stays_as_written(text: str) -> None:
+    config = changed("data.source.kind=folder", f"data.source.path={text}", f"name={text}")
+    assert config.data.source == Folder(path=text)
+    assert config.name == text
+
+
 @pytest.mark.parametrize(
     ("assignment", "where", "said"),
     [
@@ -58,6 +89,7 @@ def test_a_mapping_takes_new_keys() -> None:
         ("gan.generator.optimiser.beta1=1.5", "gan.generator.optimiser.beta1", "less than 1"),
         ("gan.ema.ramp=.nan", "gan.ema.ramp", "finite"),
         ("data.source={kind: folder, path: ''}", "data.source.path", "at least 1 character"),
+        ("name=null", "name", "valid string"),
         ("nonsense", "nonsense", "path=value"),
         ("gan.loss={a: [", "gan.loss", "YAML"),
         ("=3", "=3", "path=value"),
