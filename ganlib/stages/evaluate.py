@@ -139,7 +139,7 @@ def _check_classes(data: Dataset, loaded: LoadedModel, folder: str) -> None:
             f"{folder} was made for other images: {len(loaded.classes)} classes at {loaded.size} "
             f"pixels, and the data has {len(data.classes)} at {data.size}",
             where=folder,
-            hint="give the pipeline another name: its models are others",
+            hint="its models are others: give the pipeline another name, --set name=...",
         )
 
 

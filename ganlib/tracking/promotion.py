@@ -270,6 +270,7 @@ def _judge(
         theirs = reevaluate(get_version(client, candidate.name, champion))
     except GanlibError as error:
         reason = f"the champion, version {champion}, cannot be evaluated: {error.message}"
+        reason += f" ({error.hint})" if error.hint else ""
         return Verdict(outcome="cannot_tell", reasons=(reason,)), None
     return decide(evidence, theirs, gate), theirs
 

@@ -6,6 +6,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -233,10 +234,25 @@ def fetch(home: Home, uri: str, *, fresh: bool = False) -> Path:
                 where=version.uri,
                 hint="restore its artifacts, or roll back: ganlib model rollback",
             )
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(place, ignore_errors=True)
-        shutil.copytree(folder, place)
+        _put(folder, place, version.digest)
     return place
+
+
+def _put(folder: Path, place: Path, digest: str) -> None:
+    """Copy `folder` to `place` so that whoever reads there sees whole models only."""
+    if place.is_dir() and digest_of(place) == digest:
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".fetch-") as name:
+        new = Path(name) / "new"
+        shutil.copytree(folder, new)
+        with suppress(FileNotFoundError):
+            place.rename(Path(name) / "damaged")
+        try:
+            new.rename(place)
+        except OSError:
+            if not place.is_dir():  # else another process was faster with the same bytes
+                raise
 
 
 def describe(home: Home) -> pd.DataFrame:

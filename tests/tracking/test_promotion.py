@@ -184,11 +184,13 @@ def test_a_champion_that_cannot_be_evaluated_leaves_it_open(
     offer(home, one)
 
     def broken(version: RegisteredVersion) -> Evidence:
-        raise Damaged("weights.safetensors is damaged", where="weights.safetensors")
+        hint = "give the pipeline another name: --set name=..."
+        raise Damaged("weights.safetensors is damaged", where="weights.safetensors", hint=hint)
 
     told = offer(home, two, reevaluate=broken)
     assert told.outcome == "cannot_tell"
     assert "the champion, version 1, cannot be evaluated" in told.reasons[0]
+    assert "--set name=..." in told.reasons[0], "what to do is part of the answer"
     assert aliases(home)["champion"] == 1
 
 

@@ -186,6 +186,22 @@ def test_fetch_gives_the_exported_folder_and_refuses_changed_bytes(
         fetch(home, made.uri, fresh=True)
 
 
+def test_a_damaged_copy_is_replaced_and_a_whole_one_never_moved(home: Home, tmp_path: Path) -> None:
+    made = put(home, generator_folder(tmp_path / "g"), "digits-generator")
+    place = fetch(home, made.uri)
+    weights = place / "weights.safetensors"
+    before = weights.stat().st_ino
+    fetch(home, made.uri, fresh=True)
+    assert weights.stat().st_ino == before, "whoever reads it goes on reading it"
+    whole = weights.read_bytes()
+    weights.write_bytes(b"torn")
+    with weights.open("rb") as reader:
+        assert fetch(home, made.uri) == place
+        assert weights.read_bytes() == whole
+        assert reader.read() == b"torn", "the file it had open is not written into"
+    assert [path.name for path in place.parent.iterdir()] == [place.name]
+
+
 @pytest.mark.parametrize("uri", ["models:/nothing@champion", "digits-generator@champion", "nope/3"])
 def test_what_is_not_there_is_named(home: Home, tmp_path: Path, uri: str) -> None:
     put(home, generator_folder(tmp_path / "g"), "digits-generator")
