@@ -109,7 +109,6 @@ class _Tree(_Lines):
         super().__init__(console, watch, title)
         self.stages = stages
         self._phase = "starting"
-        self._notes: list[str] = []
         self._begun = time.time()
         self._live: Live | None = None
 
@@ -133,6 +132,10 @@ class _Tree(_Lines):
     def refresh(self) -> None:
         with self._lock:
             self.watch.poll()
+            notes, self.watch.notes = self.watch.notes, []
+            for note in notes:
+                if ": reused, " not in note:  # the tree has a mark for those
+                    self._put(note)
             if self._live:
                 self._live.update(self._draw(), refresh=True)
 
@@ -181,12 +184,14 @@ class _Tree(_Lines):
         if not run.status and run.budget:
             text.append(f"  {self._bar(run)}")
             if run.speed:
-                text.append(f" {run.speed:,.0f} images/s")
+                text.append(f" {run.speed:,.0f} {run.unit}")
             left = run.left(now)
             if left is not None:
                 text.append(f", {duration(left)} left")
         if shown := headline(run.readings):
             text.append(f"  {shown}")
+        elif run.note and not run.status:
+            text.append(f"  {run.note}", style="dim")
         elif run.description and run.status:
             text.append(f"  {run.description}", style="dim")
         text.no_wrap, text.overflow = True, "ellipsis"

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ganlib.training import follow
+
+# How stages without readings tell where they are: `preparing 5,000 of 20,000`.
+PROGRESS = re.compile(r"(?P<doing>.+?) (?P<done>[\d,]+) of (?P<total>[\d,]+)")
 
 
 @dataclass
@@ -26,6 +30,9 @@ class RunView:
     clock: int = 0
     started_at: int | None = None
     speed: float = 0.0
+    note: str = ""
+    unit: str = "images/s"
+    _doing: str = ""
     readings: dict[str, float] = field(default_factory=dict)
     _marks: list[tuple[float, int]] = field(default_factory=list)
 
@@ -38,6 +45,21 @@ class RunView:
             return None
         behind = now - self._marks[-1][0] if self._marks else 0.0
         return max(0.0, (self.budget - self.clock) / self.speed - behind)
+
+    def noted(self, moment: float, text: str) -> None:
+        """One that counts is progress; each kind of thing that is counted begins anew."""
+        self.note = text
+        found = PROGRESS.fullmatch(text)
+        if found is None:
+            return
+        done, total = (int(found[name].replace(",", "")) for name in ("done", "total"))
+        if found["doing"] != self._doing:
+            self._doing = found["doing"]
+            begun = self._marks[-1][0] if self._marks else self.since
+            self.clock, self.speed, self._marks = 0, 0.0, [(begun, 0)]
+            self.unit = "images/s" if self._doing == "preparing" else "/s"
+        self.budget = total
+        self.tick(moment, done)
 
     def tick(self, moment: float, clock: int) -> None:
         """The speed is that of the last marks: a resumed run does not count what it skipped."""
@@ -64,6 +86,7 @@ class Watch:
         self.pipeline: str | None = None
         self.runs: dict[str, RunView] = {}
         self.reused: dict[str, float] = {}
+        self.notes: list[str] = []  # of the pipeline itself; who shows them empties it
         # What was written before us is history.
         self._offsets = {p.name: p.stat().st_size for p in spool.glob("*.jsonl")}
 
@@ -89,7 +112,8 @@ class Watch:
         if line["kind"] == "open":
             return self._opened(line)
         if name == self.pipeline and line["kind"] == "note":
-            return [str(line["text"])]
+            self.notes.append(str(line["text"]))
+            return self.notes[-1:]
         if name == self.pipeline and line["kind"] == "tags":
             for tag in line["values"]:
                 if tag.startswith("ganlib.reused."):
@@ -121,6 +145,7 @@ class Watch:
                 run.speed = line["values"].get("train/images_per_second", run.speed)
                 return self._reading(run, line)
             case "note":
+                run.noted(line["t"], str(line["text"]))
                 return [f"{run.name}: {line['text']}"]
             case "close":
                 run.until, run.status = line["t"], line["status"]

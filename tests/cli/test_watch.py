@@ -108,6 +108,32 @@ def test_the_tree_shows_marks_bar_and_readings(tmp_path: Path, encoding: str) ->
     assert text.isascii() == (encoding == "ascii")
 
 
+def test_a_terminal_hears_notes_and_sees_how_far_preparation_is(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=160, color_system=None)
+    tree = views._Tree(console, Watch(tmp_path), ("prepare", "gan"), "ganlib run digits")
+    top = journal(tmp_path, TOP, None)
+    prepare = journal(tmp_path, f"{TOP}.prepare-1", TOP, called="prepare", stage="prepare")
+    top.note("gan: waiting for process 7 on here, which has it since 10:00")
+    top.note("gan: reused, made by p-1 3 hours ago")
+    prepare.note("downloading images 1,000,000 of 2,000,000")
+    prepare.note("preparing 5,000 of 20,000")
+    tree.refresh()
+    assert "waiting for process 7" in stream.getvalue()
+    assert "made by" not in stream.getvalue()
+    (run,) = tree.watch.stages()
+    assert (run.clock, run.budget, run.unit) == (5_000, 20_000, "images/s")
+    run.noted(run.since + 10, "preparing 10,000 of 20,000")
+    assert run.left(run.since + 10) == pytest.approx(10, rel=0.01)
+    console.print(tree._draw())
+    assert " 50%" in stream.getvalue()
+    assert "preparing 10,000 of 20,000" in stream.getvalue()
+    prepare.note("waiting for process 8 on here")
+    tree.refresh()
+    console.print(tree._draw())
+    assert "waiting for process 8" in stream.getvalue()
+
+
 def test_plain_lines_carry_the_time_and_no_markup(tmp_path: Path) -> None:
     stream = io.StringIO()
     with views.watching(tmp_path, ("gan",), stream, "ganlib run digits") as view:
