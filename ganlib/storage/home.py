@@ -96,9 +96,13 @@ class Home:
 
 
 def _refuse_foreign(root: Path) -> None:
-    """A folder with other things in it is not turned into a home by a slip of the hand."""
+    """A folder with other things in it is not turned into a home by a slip of the hand.
+
+    A beginner killed while it wrote `home.json` leaves a part of it, which is nothing foreign.
+    """
     if root.is_dir():
-        others = [p.name for p in root.iterdir() if p.name not in FOLDERS]
+        names = sorted(path.name for path in root.iterdir())
+        others = [n for n in names if n not in FOLDERS and not n.startswith(".home.json.")]
         if others:
             raise HomeError(
                 f"{root} is not empty and not a ganlib home (it holds {others[0]})",

@@ -43,6 +43,13 @@ def test_a_damaged_or_newer_home_is_refused(tmp_path: Path, text: str) -> None:
     assert caught.value.hint
 
 
+def test_a_home_whose_making_was_killed_is_opened_again(tmp_path: Path) -> None:
+    root = tmp_path / "h"
+    (root / "spool").mkdir(parents=True)
+    (root / ".home.json.k2x9q1").write_text("{")
+    assert Home.open(root).stages.is_dir()
+
+
 def test_format_0_is_migrated_with_its_journals(tmp_path: Path) -> None:
     root = tmp_path / "h"
     (root / "journals").mkdir(parents=True)
