@@ -14,6 +14,7 @@ Paths of images and tables are relative to the journal's folder; those of artifa
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -183,17 +184,20 @@ class Journal:
     """A tracker that appends to a file; several processes of one owner may hold it at once.
 
     A new owner (a restart) opens the next attempt; a second holder of the same owner opens none.
-    Each line is one write, so a kill tears at most the last one, which readers pass over.
+    Each line is one write, so a kill tears at most the last one, which readers pass over. A full
+    disk may tear one too; the next line then begins anew.
     """
 
     def __init__(self, path: Path, identity: RunIdentity) -> None:
         self.path = path
         self.identity = identity
+        self._torn = False
         path.parent.mkdir(parents=True, exist_ok=True)
         attempt, same_owner = _last_attempt(path, identity)
         self.attempt = attempt if same_owner else attempt + 1
-        if _torn(path):
-            self._write(b"\n")
+        self._torn = _torn(path)
+        if self._torn:
+            self._write(b"")
         if not same_owner:
             told = identity.model_dump(mode="json")
             self._append({"kind": "open", "attempt": self.attempt, "identity": told})
@@ -203,11 +207,16 @@ class Journal:
         self._write(text.encode() + b"\n")
 
     def _write(self, data: bytes) -> None:
+        if self._torn:
+            data = b"\n" + data
         try:
             with self.path.open("ab", buffering=0) as file:
-                file.write(data)
+                written = file.write(data)
         except OSError as error:
             raise atomic.explain(error, self.path) from error
+        self._torn = written != len(data) and (written > 0 or self._torn)
+        if written != len(data):
+            raise atomic.explain(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), self.path)
 
     def params(self, values: Mapping[str, Any]) -> None:
         self._append({"kind": "params", "values": dict(values)})

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from ganlib.errors import StorageError
 from ganlib.training import Journal, RunIdentity, follow, process_started, read_journal
 
 
@@ -62,6 +66,20 @@ def test_a_torn_line_is_passed_over_and_the_next_ones_are_whole(tmp_path: Path) 
     assert [line["kind"] for line in read_journal(path)] == ["open", "metrics"]
     Journal(path, identity()).metrics(2, {"x": 2.0})
     assert [line.get("clock") for line in read_journal(path)] == [None, 1, 2]
+
+
+def test_a_disk_that_takes_half_a_line_is_told_and_the_next_line_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "p-1.jsonl"
+    journal = Journal(path, identity())
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, before[1]))
+    try:
+        with pytest.raises(StorageError, match=r"p-1\.jsonl"):
+            journal.note("lost")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    journal.note("kept")
+    assert [line.get("text") for line in read_journal(path)] == [None, "kept"]
 
 
 def test_a_new_owner_is_a_new_attempt_and_a_second_holder_is_none(tmp_path: Path) -> None:
