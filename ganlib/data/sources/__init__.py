@@ -78,6 +78,8 @@ def state(source: Source, search: Sequence[Path]) -> str:
 
             return fingerprint("arrays", arrays_state(source))
         case Custom():
-            return fingerprint("custom", source)
+            from ganlib.data.sources.arrays import custom_state
+
+            return fingerprint("custom", custom_state(source))
         case _:
             assert_never(source)

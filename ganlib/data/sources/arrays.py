@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganlib.config import Arrays, Custom, canonical_json
+from ganlib.config.code import fingerprint_of
+from ganlib.config.custom import resolve
 from ganlib.data.blocks import SPLITS, UNSPLIT, ArrayPart, Block, Notes
 from ganlib.data.sources.forward import ArrayFile, stamp
 from ganlib.errors import ConfigError, DataError
@@ -126,12 +127,6 @@ def open_custom(source: Custom) -> SlicedSource:
     Raises ConfigError naming `data.source.build` if it cannot be imported or returns another thing.
     """
     found = _call(source)
-    if not isinstance(found, ArraySource):
-        raise ConfigError(
-            f"{source.build} returned {type(found).__name__}, not an ArraySource",
-            where="data.source.build",
-            hint="return ganlib.data.sources.arrays.ArraySource(images, labels, classes)",
-        )
     label_N, classes = _labels(source.build, np.asarray(found.labels), tuple(found.classes))
     _check_images(source.build, found.images.shape, found.images.dtype, len(label_N))
     return SlicedSource(
@@ -139,22 +134,37 @@ def open_custom(source: Custom) -> SlicedSource:
         label_N,
         classes,
         name=source.build,
-        stamp=canonical_json([source, found.version]),
+        stamp=canonical_json(_state(source, found)),
         splits=found.splits,
     )
 
 
-def _call(source: Custom) -> Any:
-    module, _, function = source.build.partition(":")
+def custom_state(source: Custom) -> list[Any]:
+    """Its options, its code and the version it gives; raises what `open_custom` raises."""
+    return _state(source, _call(source))
+
+
+def _state(source: Custom, found: ArraySource) -> list[Any]:
+    return [source, fingerprint_of(source.build), found.version]
+
+
+def _call(source: Custom) -> ArraySource:
+    build = resolve(source.build, "data.source.build")
     try:
-        build = getattr(import_module(module), function)
-    except (ImportError, AttributeError) as error:
+        found = build(**source.options)
+    except TypeError as error:
         raise ConfigError(
-            f"data.source.build {source.build} cannot be imported: {error}",
+            f"{source.build} cannot be called: {error}",
+            where="data.source.options",
+            hint="it gets the keywords of data.source.options and no others",
+        ) from error
+    if not isinstance(found, ArraySource):
+        raise ConfigError(
+            f"{source.build} returned {type(found).__name__}, not an ArraySource",
             where="data.source.build",
-            hint="it must be importable where ganlib runs: install it or set PYTHONPATH",
-        ) from None
-    return build(**source.options)
+            hint="return ganlib.data.sources.arrays.ArraySource(images, labels, classes)",
+        )
+    return found
 
 
 def _members(source: Arrays) -> tuple[ArrayFile, ArrayFile]:

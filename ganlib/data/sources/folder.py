@@ -61,7 +61,7 @@ class Tree:
             return []
         return sorted(visible, key=lambda entry: entry.name)
 
-    def files(self, path: str, note: bool = False) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    def files(self, path: str, note: bool = False) -> Iterator[str]:
         """Images below `path` in order, by path relative to the root; links as decided."""
         folders = []
         for entry in self.entries(path):
@@ -70,7 +70,7 @@ class Tree:
                 if not entry.is_symlink() or below in self.follow:
                     folders.append(below)
             elif _extension(entry.name) in EXTENSIONS:
-                yield below, entry
+                yield below
             elif note:
                 kind = _extension(entry.name) or "no extension"
                 self.notes.ignored[kind] = self.notes.ignored.get(kind, 0) + 1
@@ -112,15 +112,14 @@ class FolderSource:
         for folder in self.folders:
             found = list(quiet.files(folder.path))
             for start, stop in spans(len(found), size):
-                piece = found[start:stop]
-                names = [name for name, _ in piece]
-                stamps = [_stamp(entry) for _, entry in piece]
+                names = found[start:stop]
+                paths = [f"{self.tree.root}/{name}" for name in names]
                 yield Block(
                     names=names,
-                    key_N=keys(self.tree.root, names, stamps),
-                    label_N=np.full(len(piece), self.label[folder.name], np.int32),
+                    key_N=keys(self.tree.root, names, map(_stamp, paths)),
+                    label_N=np.full(len(names), self.label[folder.name], np.int32),
                     split=folder.split,
-                    payload=Files([f"{self.tree.root}/{name}" for name in names]),
+                    payload=Files(paths),
                 )
 
     def state(self) -> str:
@@ -260,9 +259,9 @@ def _extension(name: str) -> str:
     return f".{ending.lower()}" if stem and dot else ""
 
 
-def _stamp(entry: os.DirEntry[str]) -> str:
+def _stamp(path: str) -> str:
     try:
-        found = entry.stat()
+        found = os.stat(path)
     except OSError as error:
         return f"error {error.errno}"
     return f"{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}"
