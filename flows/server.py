@@ -47,12 +47,7 @@ class Server:
             reason = _answers(self.api_url)
             if not reason:
                 return
-            if self._process and self._process.poll() is not None:
-                raise StorageError(
-                    f"Prefect's server ended with code {self._process.returncode}",
-                    where=str(self._log),
-                    hint=f"its log is {self._log}; ganlib doctor checks the environment",
-                )
+            self.check()
             if time.monotonic() > end:
                 raise StorageError(
                     f"Prefect's server at {self.api_url} does not answer: {reason}",
@@ -63,15 +58,19 @@ class Server:
                 )
             time.sleep(0.05)
 
+    def check(self) -> None:
+        """Raises StorageError when our own server has ended."""
+        if self._process and self._process.poll() is not None:
+            raise StorageError(
+                f"Prefect's server ended with code {self._process.returncode}",
+                where=str(self._log),
+                hint=f"its log is {self._log}; ganlib doctor checks the environment",
+            )
+
     @property
     def page(self) -> str:
         """Where a browser goes."""
         return self.api_url.removesuffix("/api")
-
-    @property
-    def ended(self) -> bool:
-        """Whether our own server has died."""
-        return self._process is not None and self._process.poll() is not None
 
     def stop(self, timeout_s: float = 10.0) -> None:
         """Let it write what it was told and end; nothing to do for a server that is not ours."""

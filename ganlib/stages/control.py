@@ -19,13 +19,18 @@ from ganlib.training import follow as lines_after
 
 
 def cancel(home: Home, run: str, *, wait_s: float) -> Cancelled:
-    """SIGTERM, `wait_s` seconds of patience, SIGKILL; then dead runs get their true end."""
+    """SIGTERM, `wait_s` seconds of patience, SIGKILL; then dead runs get their true end.
+
+    The Ray of a killed run is ended too.
+    """
     found = find(home, run)
     how: Literal["asked", "killed", "was not running"] = "was not running"
     if found.state == "running":
         how = _stop(_owner(home, found.id), wait_s)
+    from ganlib.cluster import end_leftovers
     from ganlib.tracking import reap
 
+    end_leftovers(home.locks / "ray")
     reap(home)
     return Cancelled(run=found.id, state=find(home, found.id).state, how=how)
 

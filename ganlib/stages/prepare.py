@@ -65,7 +65,8 @@ def _telling(journal: Journal) -> Callable[[str, int, int], None]:
         now = time.monotonic()
         if now - last >= 1.0:
             last = now
-            journal.note(f"{what} {done:,} of {total:,}" if total else f"{what} {done:,}")
+            count = f" {done:,} of {total:,}" if total else f" {done:,}" if done else ""
+            journal.note(what + count)
 
     return tell
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 def cancel(options: Options, run: str, wait_s: float) -> Answer:
     """Stop RUN in order, and give all its runs their true end.
 
-    RUN is an id from `ganlib status`, or the start of one. The command that started it goes on from
-    the last snapshot when it is given again.
+    RUN is an id from `ganlib status`, or the start of one; a stage or trial stops the whole run it
+    belongs to. The command that started it goes on from the last snapshot when it is given again.
 
     \b
     ganlib cancel p-3f2a
@@ -36,7 +36,8 @@ def cancel(options: Options, run: str, wait_s: float) -> Answer:
     options.unused()
     from ganlib import api
 
-    done = api.cancel(run, wait_s=wait_s, home=options.place)
+    with api.session(options.place):  # so that MLflow hears the end too
+        done = api.cancel(run, wait_s=wait_s, home=options.place)
 
     def show(console: Console) -> None:
         how = {"asked": "stopped in order", "killed": "did not stop and was killed"}

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,7 @@ def ui(options: Options, mlflow_port: int, prefect_port: int) -> Answer:
     home = Home.open(options.place)
     stack = ExitStack()
     try:
-        pages, running = _start(home, stack, mlflow_port, prefect_port)
+        pages, checks = _start(home, stack, mlflow_port, prefect_port)
     except BaseException:
         stack.close()
         raise
@@ -55,8 +56,8 @@ def ui(options: Options, mlflow_port: int, prefect_port: int) -> Answer:
     def serve() -> None:
         with stack:
             while True:
-                for one in running:
-                    one.check()
+                for check in checks:
+                    check()
                 time.sleep(0.5)
 
     return Answer({"home": str(home.root), **pages}, show=_show(pages), after=serve)
@@ -64,8 +65,10 @@ def ui(options: Options, mlflow_port: int, prefect_port: int) -> Answer:
 
 def _start(
     home: Home, stack: ExitStack, mlflow_port: int, prefect_port: int
-) -> tuple[dict[str, Any], list[Child]]:
+) -> tuple[dict[str, Any], list[Callable[[], None]]]:
+    """The addresses, and what raises once a server has ended."""
     from flows import server, settings
+    from ganlib import api
 
     click.echo("starting MLflow and Prefect", err=True)
     settings.apply(home.root)
@@ -83,7 +86,12 @@ def _start(
         from ganlib.cli.children import answers
 
         running[0].wait(lambda: answers(f"{tracking}/health"))
-    return {"mlflow": tracking, "prefect": prefect.page, "forms": forms}, running
+    # Runs of dead processes get their true end, and what waits in journals reaches the pages.
+    stack.enter_context(api.session(home.root))
+    return {"mlflow": tracking, "prefect": prefect.page, "forms": forms}, [
+        *(one.check for one in running),
+        prefect.check,
+    ]
 
 
 def _mlflow(home: Home, stack: ExitStack, wanted: int) -> tuple[Child, str]:
