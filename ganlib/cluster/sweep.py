@@ -35,10 +35,10 @@ def sweep(
     """The results of all `plans`, by number; `folder/trials.csv` has them as a table.
 
     Trials that ended before, in this or an earlier process, answer from `folder`, but for those
-    that failed; one that was under way goes on from its last snapshot. The same plans give the same results whatever the
-    timing, `wall_minutes` aside: after that many no trial begins and those under way stop at their
-    next reading. `execute` is what a trial does, training if none is given. Raises the StorageError
-    or InputError of a trial, and StageFailed when no trial at all could run.
+    that failed; one that was under way goes on from its last snapshot. The same plans give the same
+    results whatever the timing, `wall_minutes` aside: after that many no trial begins and those
+    under way stop at their next reading. `execute` is what a trial does, training if none is given.
+    Raises the StorageError or InputError of a trial, and StageFailed when no trial could run.
     """
     board = Board(folder, folder / f"attempt-{uuid.uuid4().hex[:12]}")
     board.retry_failed()

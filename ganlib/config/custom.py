@@ -22,17 +22,20 @@ class Custom(Config):
     options: dict[str, Any] = Field(default_factory=dict, description="passed as keywords")
 
 
-def resolve(build: str) -> Callable[..., Any]:
-    """The function named `package.module:function`; raises ConfigError if it is not there."""
+def resolve(build: str, where: str = "build") -> Callable[..., Any]:
+    """The function named `package.module:function`.
+
+    Raises ConfigError naming the key `where` if it is not there.
+    """
     name, _, attribute = build.partition(":")
     try:
         found = getattr(importlib.import_module(name), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError, SyntaxError) as error:
         raise ConfigError(
-            f"{build} cannot be imported: {error}",
-            where="build",
+            f"{where}={build} cannot be imported: {error}",
+            where=where,
             hint="write package.module:function, and put the package on PYTHONPATH",
         ) from error
     if not callable(found):
-        raise ConfigError(f"{build} is not a function", where="build")
+        raise ConfigError(f"{where}={build} is not a function", where=where)
     return cast(Callable[..., Any], found)

@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from ganlib.config.code import fingerprint_of
 from ganlib.errors import Damaged
 from ganlib.models import cnn, gan
 from ganlib.models.custom import build_custom
@@ -107,7 +108,7 @@ def _origin(module: nn.Module, arguments: dict[str, Any]) -> dict[str, Any]:
     if isinstance(build := getattr(module, "build", None), str):
         data = ("size", "channels", "classes")
         options = {name: value for name, value in arguments.items() if name not in data}
-        return {"build": build, "options": options}
+        return {"build": build, "options": options, "code": fingerprint_of(build)}
     return {"module": _place(type(module)), "class": type(module).__name__, "arguments": arguments}
 
 

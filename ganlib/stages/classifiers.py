@@ -7,6 +7,7 @@ from typing import Any
 from ganlib.config import ClassifierConfig, PipelineConfig, overlay
 from ganlib.stages import training_runs
 from ganlib.stages.context import Context
+from ganlib.stages.keys import code
 from ganlib.stages.records import Work, run_stage
 from ganlib.stages.sessions import ray_log
 from ganlib.stages.values import Best, Classifiers, DatasetRef, StageResult
@@ -29,6 +30,7 @@ def parts(
         "threads": config.cluster.threads,
         "dataset": dataset.fingerprint,
         "init_from": training_runs.start(home, classifier)[1],
+        **code(classifier),
     }
 
 

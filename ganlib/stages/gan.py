@@ -7,6 +7,7 @@ from typing import Any
 from ganlib.config import GanConfig, PipelineConfig, overlay
 from ganlib.stages import training_runs
 from ganlib.stages.context import Context
+from ganlib.stages.keys import code
 from ganlib.stages.records import Work, run_stage
 from ganlib.stages.sessions import ray_log
 from ganlib.stages.values import Best, Candidate, Classifiers, DatasetRef, StageResult
@@ -37,6 +38,7 @@ def parts(
         "dataset": dataset.fingerprint,
         "selector": classifiers.selector.fingerprint,
         "init_from": training_runs.start(home, gan)[1],
+        **code(gan),
     }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ganlib.config import canonical_json, fingerprint
+from ganlib.config.code import code_of
 from ganlib.errors import Damaged
 
 # Raised by one when a stage's result for the same inputs changes: its old records count no more.
@@ -24,6 +25,12 @@ VERSIONS: dict[str, int] = {
 def stage_key(stage: str, parts: Mapping[str, Any]) -> str:
     """16 hexadecimal digits; `parts` are the stage's own settings and its inputs by name."""
     return fingerprint(stage, VERSIONS[stage], {k: fingerprint(v) for k, v in parts.items()})
+
+
+def code(*settings: Any) -> dict[str, Any]:
+    """The part `code`, where settings name a user's own functions: an edit there is another key."""
+    found = code_of(list(settings))
+    return {"code": found} if found else {}
 
 
 def plain(parts: Mapping[str, Any]) -> dict[str, Any]:

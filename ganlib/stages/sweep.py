@@ -8,6 +8,7 @@ from ganlib.config import ClassifierConfig, GanConfig, PipelineConfig, overlay
 from ganlib.errors import ConfigError
 from ganlib.stages import training_runs
 from ganlib.stages.context import Context
+from ganlib.stages.keys import code
 from ganlib.stages.records import Work, run_stage
 from ganlib.stages.sessions import ray_log
 from ganlib.stages.values import Best, Classifiers, DatasetRef, StageResult
@@ -32,6 +33,7 @@ def parts(
         "threads": config.cluster.threads,
         "dataset": dataset.fingerprint,
         "selector": _watching(config, classifiers),
+        **code(sweep, *own.values()),
     }
 
 

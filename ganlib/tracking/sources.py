@@ -11,10 +11,10 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from ganlib.config.code import closure, imports
 from ganlib.errors import ConfigError
 
 OURS = "ganlib.models"
@@ -49,30 +49,15 @@ def of_custom(build: str) -> Sources:
 
     Raises ConfigError where they import of ganlib what cannot travel.
     """
-    users: dict[str, str] = {}
+    code = closure(build)
     ours: list[str] = [*ALWAYS]
-    requirements: set[str] = set()
-    queue = [build.partition(":")[0]]
-    while queue:
-        name = queue.pop()
-        if name in users:
-            continue
-        source = _user_source(name)
-        if source is None:
-            requirements.update(_distribution(name))
-            continue
-        users[name] = source
-        parent = name.rpartition(".")[0]
-        queue.extend([parent] if parent else [])
-        for imported in _imports(name, source, is_package=_is_package(name)):
-            if imported.split(".")[0] == "ganlib":
-                ours.extend(_our_module(imported, name))
-            else:
-                queue.append(imported)
+    for name, imported in code.ours.items():
+        for one in imported:
+            ours.extend(_our_module(one, name))
     sources = _private(_our_closure(ours))
-    sources.requirements = requirements
-    for name, text in users.items():
-        sources.files[_file_of(name)] = _renamed(text, sources.package)
+    sources.requirements.update(*map(_distribution, code.outside))
+    for name, text in code.texts.items():
+        sources.files[code.path(name)] = _renamed(text, sources.package)
     return sources
 
 
@@ -111,7 +96,7 @@ def _our_closure(modules: list[str]) -> dict[str, str]:
         out[path.relative_to(root).as_posix()] = text
         queue.append(name.rpartition(".")[0])
         prefix = f"{OURS}."
-        for imported in _imports(prefix + name, text, is_package=is_package):
+        for imported in imports(prefix + name, ast.parse(text), is_package=is_package):
             if imported.startswith(prefix):
                 queue.append(imported.removeprefix(prefix))
             elif imported.split(".")[0] == "ganlib" and imported != OURS:
@@ -142,9 +127,6 @@ def _renamed(text: str, package: str) -> str:
     return "".join(lines)
 
 
-# -- a user's files ------------------------------------------------------------------------------
-
-
 def _origin(name: str) -> Path:
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
@@ -152,49 +134,8 @@ def _origin(name: str) -> Path:
     return Path(spec.origin)
 
 
-def _user_source(name: str) -> str | None:
-    """The text of a module that is neither Python's nor installed."""
-    if name.split(".")[0] in sys.stdlib_module_names:
-        return None
-    try:
-        spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError):
-        return None
-    if spec is None:
-        return None
-    if spec.origin is None:
-        return "" if spec.submodule_search_locations is not None else None  # namespace package
-    path = Path(spec.origin)
-    if path.suffix != ".py" or {"site-packages", "dist-packages"} & set(path.parts):
-        return None
-    return path.read_text(encoding="utf-8")
-
-
-def _is_package(name: str) -> bool:
-    spec = importlib.util.find_spec(name)
-    return spec is not None and spec.submodule_search_locations is not None
-
-
-def _file_of(name: str) -> str:
-    path = PurePosixPath(*name.split("."))
-    return str(path / "__init__.py" if _is_package(name) else path.with_suffix(".py"))
-
-
 def _distribution(name: str) -> list[str]:
     top = name.split(".")[0]
     if top in sys.stdlib_module_names:
         return []
     return importlib.metadata.packages_distributions().get(top, [])[:1]
-
-
-def _imports(name: str, text: str, *, is_package: bool) -> Iterator[str]:
-    """Absolute names of all that is imported; of `from a import b` both `a` and `a.b`."""
-    package = name.split(".") if is_package else name.split(".")[:-1]
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) - node.level + 1] if node.level else []
-            base = ".".join([*above, *([node.module] if node.module else [])])
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)

@@ -257,7 +257,7 @@ def test_every_source_of_the_configuration_has_a_state(tmp_path: Path) -> None:
         Cifar10: Cifar10(),
         Folder: Folder(path=str(tmp_path / "folder")),
         Arrays: Arrays(path=str(tmp_path / "set.npz")),
-        Custom: Custom(build=f"{__name__}:striped"),
+        Custom: Custom(build=f"{__name__}:striped", options={"count": 60}),
     }
     union = get_args(get_args(Source)[0])
     assert set(members) == set(union)
