@@ -52,6 +52,7 @@ __all__ = [
     "sweep",
     "train_classifiers",
     "train_gan",
+    "unsent",
     "why",
 ]
 
@@ -65,6 +66,13 @@ def session(home: Path | str | None = None) -> AbstractContextManager[None]:
     from ganlib.stages import sessions
 
     return sessions.session(Home.open(home))
+
+
+def unsent(home: Path | str | None = None) -> int:
+    """Runs of `home` that MLflow does not know all of; what is missing waits in the home."""
+    from ganlib.stages import sessions
+
+    return sessions.unsent(Home.open(home))
 
 
 def check(config: PipelineConfig) -> None:

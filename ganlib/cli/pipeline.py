@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ganlib.cli.options import DEFAULT_TARGET, Options
 from ganlib.cli.output import Answer
+from ganlib.errors import HomeError
 
 if TYPE_CHECKING:
     from flows.chain import PipelineResult
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from ganlib.config import PipelineConfig
 
 NOT_PROMOTED = 3
+ROOM_BYTES = 64 * 2**20  # the databases alone take half of it
 STAGES = ("prepare", "classifiers", "sweep", "gan", "evaluate", "promote")
 Flow = Callable[..., Any]
 NO_SWEEP = click.option(
@@ -53,6 +57,7 @@ def execute(
     begun = time.time()
     config = options.config(target)
     home = Home.open(options.place)
+    _room(home.root)
     api.check(config)
     times: dict[str, float] = {}
     stream = sys.stderr if options.json else sys.stdout
@@ -72,10 +77,27 @@ def execute(
             view.phase("closing")
             closing = time.time()
         times["closing"] = time.time() - closing
+        waiting = api.unsent(home.root)
+        if waiting:
+            view.say(
+                f"MLflow does not answer: readings of {waiting} runs wait in {home.spool}; "
+                "the next command sends them"
+            )
     times["total"] = time.time() - begun
-    told = summary.result(config, result, times)
+    told = summary.result(config, result, times) | {"unsent_runs": waiting}
     code = 0 if result.promoted else NOT_PROMOTED
     return Answer(told, code, lambda console: summary.show(console, config, result, times))
+
+
+def _room(home: Path) -> None:
+    """Prefect and MLflow, on a disk that is full, would say so in words of their own."""
+    free = shutil.disk_usage(home).free
+    if free < ROOM_BYTES:
+        raise HomeError(
+            f"the disk of {home} is full: {free / 2**20:.0f} MiB are free",
+            where=str(home),
+            hint="free some space, or put the home on another disk with --home",
+        )
 
 
 @contextmanager

@@ -23,6 +23,14 @@ def session(home: Home) -> Iterator[None]:
         yield
 
 
+def unsent(home: Home) -> int:
+    """How many runs have lines in their journals that MLflow does not have yet."""
+    from ganlib.tracking.drain import progress_of, whole_lines
+
+    journals = home.spool.glob("*.jsonl")
+    return sum(progress_of(home, path.stem).offset < whole_lines(path) for path in journals)
+
+
 def ray_log(home: Home) -> Path:
     """What Ray itself says; workers write beside what they train."""
     return home.runs / "ray.log"

@@ -257,6 +257,15 @@ def test_a_read_only_home_is_refused(small_disk: Path, capfd: pytest.CaptureFixt
     assert "Read-only" in json.loads(capfd.readouterr().out)["error"]["message"]
 
 
+def test_a_run_on_a_full_disk_is_refused_before_anything_starts(
+    small_disk: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "digits", "--home", str(small_disk / "home"), "--json"]) == 2
+    error = json.loads(capfd.readouterr().out)["error"]
+    assert f"the disk of {small_disk}/home is full" in error["message"]
+    assert "another disk" in error["hint"]
+
+
 def test_a_full_disk_is_named_and_what_was_made_stays(small_disk: Path, tmp_path: Path) -> None:
     folder = pictures(tmp_path / "f", 200)
     with pytest.raises(GanlibError) as caught:
