@@ -40,6 +40,8 @@ class DecodingPool:
         self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="decode")
         self._own = threading.local()
         self._all: list[_Worker] = []
+        self._closing = False
+        self._lock = threading.Lock()
 
     def __enter__(self) -> DecodingPool:
         return self
@@ -51,6 +53,8 @@ class DecodingPool:
         trace: TracebackType | None,
     ) -> None:
         self._threads.shutdown(wait=error is None, cancel_futures=True)
+        with self._lock:
+            self._closing = True
         for worker in self._all:
             worker.stop()
         self._threads.shutdown()
@@ -86,10 +90,17 @@ class DecodingPool:
 
     def _ask(self, files: list[str | bytes]) -> Measured | None:
         worker: _Worker | None = getattr(self._own, "worker", None)
-        if worker is None or not worker.alive:
-            worker = self._own.worker = _Worker(self.shape)
-            self._all.append(worker)
+        with self._lock:
+            if self._closing:  # it was ended, not killed by a file: nobody wants the answer
+                raise _Closed
+            if worker is None or not worker.alive:
+                worker = self._own.worker = _Worker(self.shape)
+                self._all.append(worker)
         return worker.decode(files)
+
+
+class _Closed(Exception):
+    """The pool ends; what is still under way comes to nothing."""
 
 
 class _Worker:

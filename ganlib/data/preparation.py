@@ -54,16 +54,9 @@ def prepare(
     tell = progress or (lambda what, done, total: None)
     root = Path(root)
     around = Surroundings(tuple(map(Path, search)), root / "downloads", offline, tell)
-    source = sources.build(config.source, around)
-    if len(source.classes) < 2:
-        raise DataError(
-            f"there is only one class ({', '.join(source.classes)}); at least two are needed, "
-            "since a classifier judges the images",
-            where=config.source.kind,
-            hint="put images of a second class into a folder of their own",
-        )
     with holding(root / "prepare.lock", "preparing", wait=-1, on_wait=lambda who: tell(who, 0, 0)):
-        return _prepare(config, root, source, workers, tell)
+        # Opening may download, and two writers of one file would spoil it.
+        return _prepare(config, root, _open(config, around), workers, tell)
 
 
 def source_state(config: DataConfig, search: Sequence[Path] = ()) -> str:
@@ -73,6 +66,18 @@ def source_state(config: DataConfig, search: Sequence[Path] = ()) -> str:
     that is not there.
     """
     return sources.state(config.source, search)
+
+
+def _open(config: DataConfig, around: Surroundings) -> OpenSource:
+    source = sources.build(config.source, around)
+    if len(source.classes) < 2:
+        raise DataError(
+            f"there is only one class ({', '.join(source.classes)}); at least two are needed, "
+            "since a classifier judges the images",
+            where=config.source.kind,
+            hint="put images of a second class into a folder of their own",
+        )
+    return source
 
 
 def _prepare(

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 
 from ganlib.config import DataConfig
 from ganlib.data import Dataset, prepare
+from ganlib.data.decode import Shape
 from ganlib.data.pool import DecodingPool
 from ganlib.errors import Damaged, NotFound
 from tests.data.conftest import MakeFolder, folder_config
@@ -171,6 +173,20 @@ def test_a_decoder_that_crashes_costs_one_file(
 def prepared(make_folder: MakeFolder, tmp_path: Path) -> tuple[DataConfig, Dataset]:
     config = folder_config(make_folder(classes=2, each=20), shard_images=16)
     return config, prepare(config, tmp_path / "out", workers=1)
+
+
+def test_an_interruption_does_not_wait_for_what_is_decoding(tmp_path: Path) -> None:
+    def blocks() -> Iterator[tuple[int, list[str | bytes]]]:
+        yield 0, [str(tmp_path / f"{number}.png") for number in range(3)]
+        while not pool._all:
+            time.sleep(0.01)
+        pool._all[0].process.send_signal(signal.SIGSTOP)  # under way, and never done
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), DecodingPool(Shape(8, 1, "crop", 10**6), 1) as pool:
+        list(pool.map(blocks()))
+    assert len(pool._all) == 1
+    assert pool._all[0].process.poll() is not None
 
 
 def test_statistics_are_those_of_the_training_images(prepared: tuple[DataConfig, Dataset]) -> None:
