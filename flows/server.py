@@ -77,6 +77,8 @@ class Server:
         process, self._process = self._process, None
         if process is None:
             return
+        if os.environ.get("PREFECT_API_URL") == self.api_url:
+            del os.environ["PREFECT_API_URL"]  # or the next one would look for it there
         if process.stdin:
             process.stdin.close()
         try:
