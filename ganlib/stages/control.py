@@ -7,6 +7,7 @@ import select
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -89,28 +90,50 @@ def _ended(handle: int, wait_s: float) -> bool:
 
 def logs(home: Home, run: str, *, follow: bool) -> Iterator[str]:
     """Lines of the run and all below it in the order they were written, then the workers' logs."""
-    top = find(home, run).id
+    top = _Top(find(home, run).id)
     offsets: dict[Path, int] = {}
     while True:
-        over = find(home, top).state != "running"
+        over = top.over()  # asked before reading: what was written last is read too
         yield from _new_lines(home, top, offsets)
         if over or not follow:
             break
-        time.sleep(0.3)
-    for path in _worker_logs(home, top):
+        if not top.closed:
+            time.sleep(0.3)
+    for path in _worker_logs(home, top.id):
         yield f"--- {path}"
         with path.open(encoding="utf-8", errors="replace") as file:
             yield from (line.rstrip("\n") for line in file)
 
 
-def _new_lines(home: Home, top: str, offsets: dict[Path, int]) -> list[str]:
+@dataclass
+class _Top:
+    """The run whose end is waited for, as its own journal tells it so far."""
+
+    id: str
+    owner: RunIdentity | None = None
+    closed: bool = False
+
+    def hear(self, line: dict[str, Any]) -> None:
+        if line["kind"] == "open":
+            self.owner, self.closed = RunIdentity.model_validate(line["identity"]), False
+        elif line["kind"] == "close":
+            self.closed = True
+
+    def over(self) -> bool:
+        """On another host it is believed to be alive, until somebody closes it."""
+        return self.closed or (self.owner is not None and self.owner.owner_alive() is False)
+
+
+def _new_lines(home: Home, top: _Top, offsets: dict[Path, int]) -> list[str]:
     fresh: list[tuple[float, str]] = []
-    for path in sorted(home.spool.glob(f"{top}*.jsonl")):
-        if path.stem != top and not path.stem.startswith(f"{top}."):
+    for path in sorted(home.spool.glob(f"{top.id}*.jsonl")):
+        if path.stem != top.id and not path.stem.startswith(f"{top.id}."):
             continue
         name = path.stem.partition(".")[2] or path.stem
         for line, offset in lines_after(path, offsets.get(path, 0)):
             offsets[path] = offset
+            if path.stem == top.id:
+                top.hear(line)
             text = render(line)
             if text:
                 when = time.strftime("%H:%M:%S", time.localtime(line["t"]))

@@ -160,3 +160,21 @@ def test_logs_merge_a_run_and_all_below_it_in_order(home: Home, tmp_path: Path) 
     assert lines[-1] == "from a worker"
     assert any("gan-00000000: 1,280 images: coverage 0.5" in line for line in lines)
     assert [line for line in lines if line.endswith(f"{run}: hello")] == [lines[-3]]
+
+
+def test_following_logs_reads_this_run_alone_and_ends_with_it(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = pipelines.begin(home, CONFIG, command="run")
+    lines = control.logs(home, run, follow=True)
+    assert "attempt 1" in next(lines)
+    monkeypatch.setattr(control, "runs", None)  # the others were looked at once
+    pipelines.note(home, run, "hello")
+    assert any(line.endswith("hello") for line in lines)
+    identity = RunIdentity(
+        id=f"{run}.gan-00000000", key="k", parent_id=run, experiment="e", name="gan", stage="gan"
+    )
+    Journal(pipelines.journal_path(home, identity.id), identity).note("last words")
+    pipelines.finish(home, run, "FINISHED", "done")
+    told = [line.partition(" ")[2] for line in lines]
+    assert "gan-00000000: last words" in told
