@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, wait
@@ -20,6 +21,7 @@ from ganlib.errors import ConfigError, StageFailed
 OBJECT_STORE_BYTES = 100 * 2**20  # only small values travel; images are read from shards
 POLL_S = 0.2
 PROBE_S = 5.0
+LOOK_S = 60.0  # a cluster that grows with its work starts a node first
 _LOCK = threading.RLock()
 _current: _Session | None = None
 _keepers = 0
@@ -121,6 +123,7 @@ class _Session:
         _probe(address)
         _use_given_token()
         self._connect(address=address)
+        _look_from_there(self.log.absolute().parent)
 
     def start(self) -> None:
         folder = leftovers.records_folder(self.log)
@@ -211,7 +214,8 @@ def _explain(error: Exception, address: str | None, log: Path) -> ConfigError | 
         return ConfigError(
             f"RAY_ADDRESS={address} cannot be joined: {reason}",
             where="RAY_ADDRESS",
-            hint="check that it runs, give its token in RAY_AUTH_TOKEN, or unset RAY_ADDRESS",
+            hint="check that it runs and sees the home, give its token in RAY_AUTH_TOKEN, or unset "
+            "RAY_ADDRESS",
         )
     return StageFailed(f"Ray did not start: {reason}", where="ray", hint=f"its messages: {log}")
 
@@ -221,6 +225,18 @@ def _probe(address: str) -> None:
     host, colon, port = address.rpartition(":")
     if colon and port.isdigit() and "/" not in host:
         socket.create_connection((host, int(port)), timeout=PROBE_S).close()
+
+
+def _look_from_there(folder: Path) -> None:
+    """Raises FileNotFoundError if a node there does not see what we write into `folder`."""
+    import ray
+
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".seen-") as file:
+        seen = ray.remote(num_cpus=0, max_retries=0)(os.path.exists).remote(file.name)
+        if not ray.get(seen, timeout=LOOK_S):
+            raise FileNotFoundError(
+                f"a node there does not see {folder}: the home must be on a file system they share"
+            )
 
 
 def _use_given_token() -> None:
