@@ -147,6 +147,22 @@ def test_the_champion_can_be_used(
         api.sample("no-such", home=home)
 
 
+def test_the_example_of_the_readme_is_this_chain(
+    made: tuple[Path, Decision, dict[str, bool]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    _, _, rest = readme.partition("```python\n")
+    code, _, _ = rest.partition("```")
+    small = str(SETTINGS["gan.budget.images"])
+    assert "50_000" in code
+    monkeypatch.setenv("GANLIB_HOME", str(made[0]))
+    monkeypatch.setattr("ganlib.config.load", lambda name: small_recipe())
+    exec(compile(code.replace("50_000", small), "README.md", "exec"), {})
+    assert capsys.readouterr().out.startswith("promoted (")
+
+
 def test_a_forecast_of_what_is_done_is_nothing(
     made: tuple[Path, Decision, dict[str, bool]],
 ) -> None:

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import yaml
 
+pytestmark = pytest.mark.timeout(900)  # fixtures count, and other work may share the machine
+
 GANLIB = str(Path(sys.executable).parent / "ganlib")
 STAGES = ["prepare", "classifiers", "sweep", "gan", "evaluate", "promote"]
 TINY: dict[str, Any] = {
