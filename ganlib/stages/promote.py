@@ -138,7 +138,7 @@ def _promote_generator(
     decision = tracking.promote(
         context.home,
         version,
-        _evidence(evaluation, evaluation.judge),
+        _evidence(evaluation, evaluation.judge, _doubt(judge)),
         tracking.generator_gate(context.config.promotion, _classes(evaluation)),
         reevaluate=reevaluate,
         load_and_sample=_try_generator,
@@ -199,7 +199,15 @@ def _accuracy(evaluation: EvaluationResult, scores: JudgeScores) -> tracking.Evi
     )
 
 
-def _evidence(result: EvaluationResult, judge: JudgeScores) -> tracking.Evidence:
+def _doubt(judge: RegisteredModel) -> str:
+    """What a judge says that is itself turned away counts neither for the model nor against it."""
+    if judge.verdict == "promoted":
+        return ""
+    said = judge.verdict.replace("_", " ")
+    return f"its judge, {judge.uri}, was not promoted ({said}: {'; '.join(judge.reasons)})"
+
+
+def _evidence(result: EvaluationResult, judge: JudgeScores, doubt: str = "") -> tracking.Evidence:
     """A share counts images: repeats that happen to agree still leave one image of doubt."""
     from ganlib.tracking import Evidence
 
@@ -212,6 +220,7 @@ def _evidence(result: EvaluationResult, judge: JudgeScores) -> tracking.Evidence
             m.metric: max(m.spread, grain) if m.metric in SHARES else m.spread
             for m in result.candidate.metrics
         },
+        doubt=doubt,
     )
 
 

@@ -17,13 +17,14 @@ class Evidence(Config):
     """What one judge measured on one model; a value that is not finite is none: not measured.
 
     `judge` names the judge's digest, `samples` how many were judged, `spreads` the standard
-    deviation of each metric over repeated sample sets.
+    deviation of each metric over repeated sample sets, `doubt` why the judge cannot be relied on.
     """
 
     judge: str
     samples: int
     metrics: dict[str, float | None]
     spreads: dict[str, float] = Field(default_factory=dict)
+    doubt: str = ""
 
     @field_validator("metrics", mode="before")
     @classmethod
@@ -108,9 +109,10 @@ def decide(evidence: Evidence, champion: Evidence | None, gate: Gate) -> Verdict
     What was not measured, or by a judge not to be trusted, can neither promote nor refuse.
     """
     distrust = [text for rule in gate.rules if rule.trust and (text := _limit(rule, evidence))]
-    if distrust:
-        said = tuple(f"{text}: the judge cannot be relied on" for text in distrust)
-        return Verdict(outcome="cannot_tell", reasons=said)
+    said = [f"{text}: the judge cannot be relied on" for text in distrust]
+    said += [evidence.doubt] if evidence.doubt else []
+    if said:
+        return Verdict(outcome="cannot_tell", reasons=tuple(said))
     rules = [rule for rule in gate.rules if not rule.trust]
     against = [text for rule in rules if (text := _limit(rule, evidence))]
     unknown = _unknown(evidence, champion, gate.rules)

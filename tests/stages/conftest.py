@@ -57,8 +57,13 @@ class Trained:
         return Context(self.home, self.config, run, fresh)
 
     def _classifier(self, seed: int) -> ModelRef:
-        config = self.config.classifier.model_copy(update={"seed": seed})
-        return self._train(config, "classifier", f"classifier-{seed}")
+        return self.classifier(seed, self.config.classifier.budget.images)
+
+    def classifier(self, seed: int, images: int) -> ModelRef:
+        config = self.config.classifier.model_copy(
+            update={"seed": seed, "budget": Budget(images=images)}
+        )
+        return self._train(config, "classifier", f"classifier-{seed}-{images}")
 
     def generator(self, images: int) -> Candidate:
         config = self.config.gan.model_copy(update={"budget": Budget(images=images)})

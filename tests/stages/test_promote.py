@@ -10,7 +10,7 @@ from ganlib.stages import evaluate, pipelines, promote
 from ganlib.stages.context import Context
 from ganlib.stages.sessions import session
 from ganlib.stages.status import status
-from ganlib.stages.values import Candidate, Decision, StageResult
+from ganlib.stages.values import Candidate, Classifiers, Decision, StageResult
 from tests.stages.conftest import Trained
 
 LENIENT = {
@@ -22,7 +22,10 @@ LENIENT = {
 
 
 def decide(
-    trained: Trained, candidate: Candidate, **changes: float
+    trained: Trained,
+    candidate: Candidate,
+    classifiers: Classifiers | None = None,
+    **changes: float,
 ) -> tuple[StageResult[Decision], PipelineConfig]:
     paths = {f"promotion.{name}": value for name, value in changes.items()}
     config = overlay(trained.config, LENIENT | paths)
@@ -30,9 +33,9 @@ def decide(
         run = pipelines.begin(trained.home, config, command="run")
         with pipelines.closing(trained.home, run):
             context = Context(trained.home, config, run)
-            given = trained.dataset, trained.classifiers, candidate
-            evidence = evaluate.run(context, *given).value
-            return promote.run(context, candidate, evidence, trained.classifiers), config
+            judges = classifiers or trained.classifiers
+            evidence = evaluate.run(context, trained.dataset, judges, candidate).value
+            return promote.run(context, candidate, evidence, judges), config
 
 
 def aliases(trained: Trained) -> dict[str, tuple[str, ...]]:
@@ -79,6 +82,18 @@ def test_champions_come_stay_and_go(trained: Trained) -> None:
         "models:/small-generator/2",
     )
     assert aliases(trained)["small-generator/1"] == ("champion",)
+
+
+def test_a_judge_that_is_refused_gates_no_generator(trained: Trained) -> None:
+    decide(trained, trained.candidate)
+    weak = trained.classifiers.model_copy(update={"judge": trained.classifier(0, 1_024)})
+    unsure, _ = decide(trained, trained.candidate, weak, min_judge_accuracy=0.0)
+    assert unsure.value.judge.verdict == "refused"
+    assert unsure.value.verdict == "cannot_tell"
+    (reason,) = unsure.value.reasons
+    assert f"its judge, {unsure.value.judge.uri}, was not promoted" in reason
+    assert "the champion's" in reason
+    assert unsure.value.champion == "models:/small-generator/1"
 
 
 def test_a_decision_is_a_run_and_a_known_one_is_only_linked(trained: Trained) -> None:

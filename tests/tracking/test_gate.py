@@ -43,6 +43,7 @@ def evidence(judge: str = "j", samples: int = 1000, **changed: float) -> Evidenc
         (evidence(), evidence(judge="other"), "cannot_tell", "same judge"),
         (evidence(), evidence(samples=10), "cannot_tell", "judged on 10 samples and this on 1000"),
         (evidence(judge_accuracy=0.3), evidence(), "cannot_tell", "the judge cannot be relied on"),
+        (evidence().model_copy(update={"doubt": "not promoted"}), None, "cannot_tell", "not pro"),
         # What is certainly wrong outweighs what is unknown.
         (evidence(coverage=float("nan"), scaled_distance=3), None, "refused", "above 0.2"),
     ],
