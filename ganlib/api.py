@@ -75,14 +75,15 @@ def unsent(home: Path | str | None = None) -> int:
     return sessions.unsent(Home.open(home))
 
 
-def check(config: PipelineConfig) -> None:
-    """Refuse, before anything is started, images that are plainly not there or not usable.
+def check(config: PipelineConfig, *, home: Path | str | None = None, fresh: bool = False) -> None:
+    """Refuse, before anything is started, what a later stage would stumble over.
 
-    Looks at names only and decodes nothing. Raises DataError.
+    Images that are plainly not there (it looks at names and decodes nothing), models to start from
+    that do not exist, functions of your own that cannot be imported. Raises DataError, ConfigError.
     """
-    from ganlib.stages import prepare as stage
+    from ganlib.stages import check as stage
 
-    stage.parts(config)
+    stage.check(Home.open(home), config, fresh=fresh)
 
 
 def begin(

@@ -58,7 +58,7 @@ def execute(
     config = options.config(target)
     home = Home.open(options.place)
     _room(home.root)
-    api.check(config)
+    api.check(config, home=home.root, fresh=options.fresh)
     times: dict[str, float] = {}
     stream = sys.stderr if options.json else sys.stdout
     with ExitStack() as stack:

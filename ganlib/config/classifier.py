@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from ganlib.config.base import Config
-from ganlib.config.networks import ClassifierNetwork, LeNet5
+from ganlib.config.networks import ClassifierNetwork, SmallResNet
 from ganlib.config.training import Adam, Budget, Cadence, Constant, Precision, Schedule
 
 
@@ -19,7 +19,7 @@ class Distortion(Config):
 class ClassifierConfig(Config):
     """Network, optimiser, budget; `seed` and `seed + 1` make the judge and the selector."""
 
-    network: ClassifierNetwork = LeNet5()
+    network: ClassifierNetwork = SmallResNet()
     optimiser: Adam = Adam()
     schedule: Schedule = Constant()
     batch_size: int = Field(default=64, ge=2, description="over all workers")

@@ -10,7 +10,7 @@ from ganlib.config.cluster import ClusterConfig
 from ganlib.config.data import DataConfig
 from ganlib.config.evaluation import EvaluationConfig, PromotionConfig
 from ganlib.config.gan import GanConfig
-from ganlib.config.networks import DcganDiscriminator, DcganGenerator
+from ganlib.config.networks import DcganDiscriminator, DcganGenerator, LeNet5
 from ganlib.config.sweep import SweepConfig
 
 
@@ -36,6 +36,15 @@ class PipelineConfig(Config):
         ):
             if batch % workers:
                 raise ValueError(f"{name} is {batch}, not a multiple of {workers} workers")
+        return self
+
+    @model_validator(mode="after")
+    def _pixels_suffice(self) -> PipelineConfig:
+        if isinstance(self.classifier.network, LeNet5) and self.data.size < 12:
+            raise ValueError(
+                f"data.size is {self.data.size}; classifier.network lenet5 needs 12 or more, "
+                "a resnet takes smaller ones"
+            )
         return self
 
     @model_validator(mode="after")

@@ -71,6 +71,7 @@ def empty(folder: Path) -> str:
     return str(folder / "f")
 
 
+OWN = "name: x\ngan: {{generator: {{network: {{kind: custom, build: '{build}'}}}}}}"
 Argv = Callable[[Path], list[str]]
 CLI: dict[str, tuple[Argv, str]] = {
     "unknown recipe": (lambda t: ["run", "digit"], "did you mean digits"),
@@ -110,6 +111,26 @@ CLI: dict[str, tuple[Argv, str]] = {
     "a size no network has": (
         lambda t: ["run", "digits", "--set", "data.size=27"],
         "4, 5, 6 or 7 times a power of two",
+    ),
+    "a size too small for the judge": (
+        lambda t: ["run", "digits", "--set", "classifier.network.kind=lenet5"],
+        "lenet5 needs 12",
+    ),
+    "a network that is not there": (
+        lambda t: ["run", yaml_file(t, OWN.format(build="nope:fn"))],
+        "gan.generator.network.build=nope:fn cannot be imported",
+    ),
+    "a network whose module has no such function": (
+        lambda t: ["run", yaml_file(t, OWN.format(build="json:nope"))],
+        "gan.generator.network.build=json:nope cannot be imported",
+    ),
+    "a source of images that is not there": (
+        lambda t: ["run", yaml_file(t, "name: x\ndata: {source: {kind: custom, build: 'nope:f'}}")],
+        "data.source.build=nope:f cannot be imported",
+    ),
+    "a model to start from that is not there": (
+        lambda t: ["run", "digits", "--set", "gan.init_from=models:/nope@champion"],
+        "gan.init_from",
     ),
     "unknown model": (lambda t: ["sample", "nothing"], "nothing"),
     "unknown run": (lambda t: ["logs", "p-nothing"], "p-nothing"),

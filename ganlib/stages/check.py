@@ -1,0 +1,76 @@
+"""Wrong values are refused before anything is started, not hours later where they are used."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from ganlib.config import ClassifierConfig, GanConfig, PipelineConfig, canonical_json
+from ganlib.config.code import find
+from ganlib.config.custom import resolve
+from ganlib.errors import ConfigError, NotFound
+from ganlib.stages import named, prepare, space, why
+from ganlib.storage import Home, read_json
+
+
+def check(home: Home, config: PipelineConfig, *, fresh: bool = False) -> None:
+    """The source of images, the models to start from, and the user's own parts are there.
+
+    Modules of a user's own are imported, torch with them perhaps, only if there is a stage to do.
+    Raises ConfigError, DataError or NotFound naming the key.
+    """
+    space.check(config)
+    prepare.parts(config)
+    for kind, name, settings in (
+        ("classifier", "classifier", config.classifier),
+        ("generator", "gan", config.gan),
+    ):
+        _start(home, config, kind, name, settings)
+    own = [part for part in _own(json.loads(canonical_json(config))) if part[0] != "data.source"]
+    for path, build in own:
+        if find(build.partition(":")[0]) is None:
+            resolve(build, f"{path}.build")  # says why not
+    if own and (fresh or why.done(home, config)[1] is not None):
+        for path, build in own:
+            resolve(build, f"{path}.build")
+
+
+def _start(
+    home: Home,
+    config: PipelineConfig,
+    kind: Literal["classifier", "generator"],
+    name: str,
+    settings: ClassifierConfig | GanConfig,
+) -> None:
+    """`init_from` is there, is of its kind, and has the size of the images."""
+    if settings.init_from is None:
+        return
+    try:
+        folder = named.exported(home, settings.init_from, kind)
+    except NotFound as error:
+        raise ConfigError(
+            f"{name}.init_from: {error.message}", where=f"{name}.init_from", hint=error.hint
+        ) from None
+    found = read_json(folder / "network.json")
+    theirs, ours = (found["size"], found["channels"]), (config.data.size, config.data.channels)
+    if theirs != ours:
+        raise ConfigError(
+            f"{name}.init_from={settings.init_from} was made for {theirs[0]} pixels in "
+            f"{theirs[1]} channels, and the data has {ours[0]} in {ours[1]}",
+            where=f"{name}.init_from",
+            hint=f"set data.size={theirs[0]} and data.channels={theirs[1]}",
+        )
+
+
+def _own(tree: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted path and `build` of each part of kind custom; in a sweep's space also."""
+    if isinstance(tree, dict):
+        if tree.get("kind") == "custom" and isinstance(tree.get("build"), str):
+            yield path, tree["build"]
+            return
+        for name, below in tree.items():
+            yield from _own(below, f"{path}.{name}" if path else name)
+    elif isinstance(tree, list):
+        for below in tree:
+            yield from _own(below, path)
