@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ganlib.config.base import Config
 
@@ -15,6 +15,14 @@ class EvaluationConfig(Config):
     repeats: int = Field(default=3, ge=2, le=50, description="sample sets, for the spread")
     present_share: float = Field(default=0.02, gt=0, lt=1, description="a class is present above")
     seed: int = Field(default=1_000, ge=0, lt=2**31)
+
+    @model_validator(mode="after")
+    def _more_than_neighbours(self) -> EvaluationConfig:
+        if self.samples is not None and self.samples <= self.neighbours:
+            raise ValueError(
+                f"samples is {self.samples}, not more than {self.neighbours} neighbours"
+            )
+        return self
 
 
 class PromotionConfig(Config):

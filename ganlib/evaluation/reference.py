@@ -136,5 +136,6 @@ def _enough(samples: int, neighbours: int) -> None:
         raise ConfigError(
             f"evaluation.neighbours is {neighbours}, which needs more than {samples} real images",
             where="evaluation.neighbours",
-            hint="hold out more images (data.test_fraction), or ask for fewer neighbours",
+            hint="hold out more images (data.validation_fraction for what is read in training, "
+            "data.test_fraction for the evaluation), or ask for fewer neighbours",
         )

@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganlib import api
 from ganlib.cli.main import main
-from ganlib.config import DataConfig, Folder
+from ganlib.config import DataConfig, Folder, load, overlay
 from ganlib.data import Dataset, prepare
-from ganlib.errors import GanlibError
+from ganlib.errors import ConfigError, GanlibError
 from ganlib.storage import Home
 
 CLASSES = ("rose", "tulip")
@@ -229,6 +230,31 @@ def test_one_image_in_a_class_cannot_be_split_and_names_the_class(tmp_path: Path
     with pytest.raises(GanlibError, match="lily") as caught:
         prepared(folder, tmp_path / "d")
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("per_class", "settings", "split", "share"),
+    [
+        (12, {}, "validation", "data.validation_fraction"),
+        (40, {"data.test_fraction": 0.02}, "test", "data.test_fraction"),
+    ],
+)
+def test_too_few_images_to_judge_by_are_refused_after_preparation_each_time(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    per_class: int,
+    settings: dict[str, float],
+    split: str,
+    share: str,
+) -> None:
+    monkeypatch.setenv("GANLIB_HOME", str(tmp_path / "home"))
+    folder = pictures(tmp_path / "f", per_class)
+    config = overlay(load(str(folder)), settings)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=f"the {split} split has") as caught:
+            api.prepare(config)
+        assert caught.value.where == share
+        assert share in caught.value.hint
 
 
 def test_a_loop_of_links_is_walked_once(tmp_path: Path) -> None:
