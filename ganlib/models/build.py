@@ -42,7 +42,7 @@ def build_classifier(
         case SmallResNet(width=width, blocks=blocks):
             return cnn.SmallResNet(**data, width=width, blocks=blocks, replicas=replicas)
         case Custom(build=build, options=options):
-            module = build_custom(build, options, **data)
+            module = build_custom(build, options, replicas=replicas, **data)
             require(module, build, "classifier", ("features", "head", "feature_size"))
             return module
         case _:
@@ -74,7 +74,7 @@ def build_generator(
                 replicas=replicas,
             )
         case Custom(build=build, options=options):
-            module = build_custom(build, options, **data)
+            module = build_custom(build, options, replicas=replicas, **data)
             require(module, build, "generator", ("latent_size",))
             return module
         case _:
@@ -82,7 +82,12 @@ def build_generator(
 
 
 def build_discriminator(
-    network: DiscriminatorNetwork, *, size: int, channels: int, classes: int
+    network: DiscriminatorNetwork,
+    *,
+    size: int,
+    channels: int,
+    classes: int,
+    replicas: Replicas | None = None,
 ) -> nn.Module:
     """(image_NCHW, label_N) -> logit_N, above zero for real.
 
@@ -93,7 +98,7 @@ def build_discriminator(
         case DcganDiscriminator(width=width, spectral_norm=spectral):
             return _fit(gan.Discriminator, _SIZES, **data, width=width, spectral_norm=spectral)
         case Custom(build=build, options=options):
-            return build_custom(build, options, **data)
+            return build_custom(build, options, replicas=replicas, **data)
         case _:
             assert_never(network)
 

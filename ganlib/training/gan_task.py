@@ -49,7 +49,9 @@ class GanTask:
             torch.manual_seed(sub_seed(config.seed, "weights/generator"))
             generator = build_generator(config.generator.network, **data, replicas=replicas)
             torch.manual_seed(sub_seed(config.seed, "weights/discriminator"))
-            discriminator = build_discriminator(config.discriminator.network, **data)
+            discriminator = build_discriminator(
+                config.discriminator.network, **data, replicas=replicas
+            )
         self.latent_size = int(generator.latent_size)  # type: ignore[arg-type]
         self.generator = arithmetic.place(generator, device).train()
         self.discriminator = arithmetic.place(discriminator, device).train()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import textwrap
+from dataclasses import dataclass
 from typing import get_args
 
 import pytest
@@ -34,6 +35,7 @@ def own_package(tmp_path, monkeypatch):
         textwrap.dedent("""
         import torch
         from torch import nn
+        from ganlib.models.layers import BatchNorm
 
         class Classifier(nn.Module):
             def __init__(self, size, channels, classes, width=4):
@@ -61,6 +63,16 @@ def own_package(tmp_path, monkeypatch):
                 self.body = nn.Linear(channels * size * size, classes)
             def forward(self, image, label):
                 return self.body(image.flatten(1)).gather(1, label[:, None])[:, 0]
+
+        def normed(*, size, channels, classes, replicas=None):
+            module = Generator(size, channels, classes)
+            module.norm = BatchNorm(3, replicas=replicas)
+            return module
+
+        def local(*, size, channels, classes, kind):
+            module = Discriminator(size, channels, classes)
+            module.norm = nn.BatchNorm2d(3) if kind == "torch" else BatchNorm(3)
+            return module
 
         def nothing(**options): return 7
         def bare(size, channels, classes): return nn.Identity()
@@ -165,6 +177,31 @@ def test_a_bad_custom_network_is_refused_by_name(own_package, build, message):
     with pytest.raises(ConfigError, match=message) as caught:
         build_generator(Custom(build=build), **SHAPE)
     assert build in str(caught.value)
+
+
+@dataclass
+class Workers:
+    world: int = 2
+
+    def sum(self, tensor):
+        return tensor
+
+
+def test_a_users_network_is_given_the_replicas_it_asks_for(own_package):
+    config, workers = Custom(build=f"{own_package}:normed"), Workers()
+    module = build_generator(config, **SHAPE, replicas=workers)
+    assert module.norm.replicas is workers
+    assert "replicas" not in module.arguments
+    assert build_generator(config, **SHAPE).norm.replicas.world == 1
+
+
+@pytest.mark.parametrize("kind", ["torch", "alone"])
+def test_batch_norm_over_one_workers_images_is_refused_where_there_are_several(own_package, kind):
+    config = Custom(build=f"{own_package}:local", options={"kind": kind})
+    build_discriminator(config, **SHAPE)
+    with pytest.raises(ConfigError, match=r"norm is a BatchNorm.*2 workers") as caught:
+        build_discriminator(config, **SHAPE, replicas=Workers())
+    assert "ganlib.models.layers.BatchNorm" in caught.value.hint
 
 
 def test_unknown_options_of_a_custom_network_are_named(own_package):
