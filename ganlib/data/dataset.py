@@ -79,6 +79,22 @@ class Dataset:
         return int(self.manifest["channels"])
 
     @property
+    def fit(self) -> str:
+        """How images that are not square were made so: crop or pad."""
+        return str(self.manifest["settings"]["fit"])
+
+    @property
+    def duplicate_counts(self) -> dict[str, dict[str, int]]:
+        """By kind (exact, near): groups, images, and groups across_splits and across_classes."""
+        found = self.manifest["duplicates"]
+        return {kind: dict(found[kind]) for kind in ("exact", "near")}
+
+    @property
+    def ignored(self) -> dict[str, int]:
+        """Files passed over as no images, by their ending."""
+        return dict(self.manifest["ignored"])
+
+    @property
     def classes(self) -> tuple[str, ...]:
         return tuple(self.manifest["classes"])
 

@@ -26,8 +26,20 @@ V = TypeVar("V", bound=Value, covariant=True)
 Verdict = Literal["promoted", "refused", "cannot_tell"]
 
 
+class Duplicates(Config):
+    """Groups of images that are there twice or more; `across_splits`, those in several splits."""
+
+    exact: int = 0
+    near: int = 0
+    across_splits: int = 0
+
+
 class DatasetRef(Value):
-    """A prepared dataset; `counts` is images per split, `skipped` how many files were left out."""
+    """A prepared dataset; `counts` is images per split, `skipped` how many files were left out.
+
+    `ignored` are files that are no images, by their ending; `images_per_second` is what preparing
+    reached, from the first look at the source to the last table.
+    """
 
     folder: str
     fingerprint: str
@@ -37,6 +49,10 @@ class DatasetRef(Value):
     counts: dict[str, int]
     skipped: int = 0
     skipped_table: str | None = Field(default=None, description="CSV: what was skipped and why")
+    ignored: dict[str, int] = Field(default_factory=dict)
+    duplicates: Duplicates = Duplicates()
+    duplicates_table: str | None = Field(default=None, description="CSV: which images, by group")
+    images_per_second: float | None = None
 
     def paths(self) -> tuple[str, ...]:
         return (str(Path(self.folder) / f"manifest-{self.fingerprint}.json"),)
