@@ -63,6 +63,8 @@ def run(
     else:
         run = telling.journal.identity.id
         telling.journal.params({"promotion": context.config.promotion.model_dump(mode="json")})
+        dataset = evaluation.dataset
+        telling.journal.dataset(context.config.name, dataset.fingerprint, dataset.folder)
         telling.journal.close("FINISHED", decision.verdict, _sentence(decision))
     known = telling.journal is None
     return StageResult("promote", key, decision, known, seconds, run, context.pipeline_id)

@@ -90,6 +90,7 @@ def _sweep(work: Work, dataset: DatasetRef, classifiers: Classifiers | None) -> 
     with training_runs.owning(work.context.home, identities) as journals:
         for journal, plan in zip(journals, plans, strict=True):
             journal.params({"overlay": plan.overlay})
+            journal.dataset(config.name, dataset.fingerprint, dataset.folder)
         results = sweep(
             plans, config.sweep, config.cluster, work.folder, log=ray_log(work.context.home)
         )

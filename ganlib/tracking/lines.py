@@ -75,6 +75,8 @@ def add(parcel: Parcel, line: Mapping[str, Any]) -> None:
         sentence = line.get("description") or line["verdict"]
         parcel.tags["mlflow.note.content"] = str(sentence)[:LONGEST_TAG]
     elif kind in ("dataset", "table", "artifact"):
+        if kind == "dataset":
+            parcel.tags["ganlib.dataset"] = str(line["fingerprint"])
         {"dataset": parcel.datasets, "table": parcel.tables, "artifact": parcel.artifacts}[
             kind
         ].append(dict(line))

@@ -11,6 +11,7 @@ from ganlib.storage import Home
 from ganlib.tracking import Writer, run_of, tracking_uri, writing
 from ganlib.tracking.connection import connect
 from ganlib.tracking.drain import progress_of
+from ganlib.tracking.runs import git_commit
 from ganlib.training import Journal
 from tests.tracking.conftest import picture
 
@@ -24,7 +25,8 @@ def drained(home: Home) -> None:
 
 def test_a_run_has_everything_its_journal_says(home: Home, journal: Make) -> None:
     journal("p-1", tags={"ganlib.config": "abc"})
-    run = journal("p-1.gan-2", parent="p-1")
+    tags = {"ganlib.config": "abc", "ganlib.flow_run_id": "f-1", "ganlib.trial_id": "t000"}
+    run = journal("p-1.gan-2", parent="p-1", tags=tags)
     run.params({"gan": {"batch_size": 64, "rate": 2e-4}, "seed": None})
     run.dataset("digits", "f" * 16, "/data/digits")
     for clock in (64, 128, 192):
@@ -45,6 +47,12 @@ def test_a_run_has_everything_its_journal_says(home: Home, journal: Make) -> Non
     assert found.data.tags["mlflow.parentRunId"] == parent.run_id
     assert found.data.tags["ganlib.key"] == "p-1/gan-2"
     assert found.data.tags["ganlib.verdict"] == "covers"
+    assert found.data.tags["ganlib.dataset"] == "f" * 16
+    assert {
+        "ganlib.key", "ganlib.verdict", "ganlib.stage", "ganlib.flow_run_id", "ganlib.trial_id",
+        "ganlib.attempt", "ganlib.config", "ganlib.dataset", "ganlib.heartbeat",
+    } <= set(found.data.tags)  # fmt: skip
+    assert found.data.tags.get("mlflow.source.git.commit", "") == git_commit()
     assert found.data.tags["mlflow.note.content"] == "It covers 96 % of the digits."
     assert found.data.tags["mlflow.loggedImages"] == "True"
     assert found.data.params == {"gan.batch_size": "64", "gan.rate": "0.0002", "seed": "none"}
