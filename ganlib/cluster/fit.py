@@ -11,7 +11,7 @@ from typing import Any
 
 from ganlib.cluster.devices import Devices
 from ganlib.cluster.session import in_threads, is_local, ray_session
-from ganlib.cluster.verdicts import Verdicts, from_dict
+from ganlib.cluster.verdicts import Verdicts, from_dict, unwritten
 from ganlib.config import ClusterConfig
 from ganlib.errors import StageFailed
 from ganlib.training import Outcome, RunSpec
@@ -118,7 +118,7 @@ def _train(
 
 def _answer(told: dict[str, Any] | Exception, verdicts: Verdicts, spec: RunSpec) -> Outcome:
     if isinstance(told, Exception):
-        known = verdicts.first()
+        known = verdicts.first() or unwritten(getattr(told, "worker_failures", {}))
         if known is not None:
             raise known
         raise StageFailed(

@@ -80,7 +80,14 @@ def _run(
     from ray.tune import Callback
 
     class Losses(Callback):  # type: ignore[misc]
-        """Trials that wait for one whose process is gone for good are told."""
+        """Trials that wait for one that is gone without a result are told."""
+
+        def on_trial_complete(
+            self, iteration: int, trials: list[Any], trial: Any, **_: Any
+        ) -> None:
+            number = trial.config["number"]
+            if board.result(number) is None:
+                board.lose(number)
 
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
             board.lose(trial.config["number"])
@@ -121,7 +128,10 @@ def _run(
 
 
 def _trainable(params: dict[str, Any], *, job: dict[str, Any]) -> dict[str, Any]:
-    """One trial as Tune knows it: it never raises, so only a process that dies is tried again."""
+    """One trial as Tune knows it.
+
+    It raises only what no file could take, so nothing else but a process that dies is tried again.
+    """
     number = params["number"]
     run_trial(
         TrialPlan.model_validate(job["plans"][number]),

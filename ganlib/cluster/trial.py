@@ -80,7 +80,8 @@ def run_trial(
 
     A run that diverges is a result, and so, for this attempt, is one that an error of the network's
     own code ends. A full disk and a setting that cannot be are none: they end the sweep, and the
-    next one goes on from here. `deadline` is in Unix seconds.
+    next one goes on from here; what cannot even be written down is raised. `deadline` is in Unix
+    seconds.
     """
     found = board.result(plan.number)
     if found is not None:
@@ -97,15 +98,16 @@ def run_trial(
         return _published(
             board, plan, "diverged", images=error.clock, note=error.message, began=began
         )
+    except _BrokenOff:
+        return None
     except (StorageError, InputError) as error:
         traceback.print_exc()
-        board.verdicts.say(plan.number, error)
+        if not board.verdicts.say(plan.number, error):
+            raise
         return None
     except Exception as error:
         traceback.print_exc()
         return _published(board, plan, "failed", note=to_dict(error)["message"], began=began)
-    if judge.broken_off:
-        return None
     return _published(
         board,
         plan,
@@ -118,8 +120,12 @@ def run_trial(
     )
 
 
+class _BrokenOff(BaseException):
+    """The sweep ends because of another trial; this one keeps its snapshots and no outcome."""
+
+
 class _Judge:
-    """Asked after each evaluation whether the trial stops here."""
+    """Asked after each evaluation whether the trial stops here; raises _BrokenOff."""
 
     def __init__(self, number: int, rungs: Rungs, board: Board, deadline: float | None) -> None:
         self.number = number
@@ -127,7 +133,6 @@ class _Judge:
         self.board = board
         self.deadline = deadline
         self.too_late = False
-        self.broken_off = False
 
     def __call__(self, clock: int, readings: dict[str, float]) -> bool:
         stops = self.rungs.stops(
@@ -135,11 +140,10 @@ class _Judge:
         )
         if stops:
             return True
-        if self._gives_up():
-            self.broken_off = self.board.verdicts.first() is not None
-            self.too_late = not self.broken_off
-            return True
-        return False
+        if self.board.verdicts.first() is not None:
+            raise _BrokenOff
+        self.too_late = self._gives_up()
+        return self.too_late
 
     def _gives_up(self) -> bool:
         late = self.deadline is not None and time.time() > self.deadline

@@ -7,9 +7,11 @@ that finds one there returns it instead of training.
 
 from __future__ import annotations
 
+import json
 import re
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,12 +30,14 @@ class Verdicts:
 
     folder: Path
 
-    def say(self, number: int, error: BaseException) -> None:
-        """Raises nothing: what cannot be written is lost to the log."""
+    def say(self, number: int, error: BaseException) -> bool:
+        """Whether it could be written down; raises nothing."""
         try:
             atomic.write_json(self.folder / f"{number:04d}.json", to_dict(error))
         except GanlibError:
             traceback.print_exc()
+            return False
+        return True
 
     def first(self) -> GanlibError | None:
         """The verdict of the lowest number, if there is any."""
@@ -49,6 +53,30 @@ class Verdicts:
                 return False
             time.sleep(0.05)
         return True
+
+
+class Unwritten(Exception):
+    """An error that no file could take (a full disk), on its way through Ray's own report."""
+
+    def __init__(self, told: str) -> None:
+        super().__init__(told)
+
+    @classmethod
+    def of(cls, error: BaseException) -> Unwritten:
+        return cls(json.dumps(to_dict(error)))
+
+
+def unwritten(failures: Mapping[int, BaseException]) -> GanlibError | None:
+    """What the lowest rank with an `Unwritten` among Ray's failures has to say, if there is one.
+
+    Ray hands back tracebacks as text, so it is looked for there.
+    """
+    for _, failure in sorted(failures.items()):
+        for line in reversed(str(failure).splitlines()):
+            name, colon, told = line.partition(f"{Unwritten.__name__}: ")
+            if colon and name == f"{Unwritten.__module__}.":
+                return from_dict(json.loads(told))
+    return None
 
 
 def is_lost_peer(error: BaseException) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ganlib.cluster.verdicts import Verdicts, is_lost_peer, to_dict
+from ganlib.cluster.verdicts import Unwritten, Verdicts, is_lost_peer, to_dict
 from ganlib.training import Outcome, RunSpec
 
 
@@ -34,7 +34,9 @@ def train(job: dict[str, Any]) -> dict[str, Any]:
         traceback.print_exc()
         if is_lost_peer(error):
             raise
-        verdicts.say(rank, error)
+        said = verdicts.say(rank, error)
+        if world > 1 and not said:
+            raise Unwritten.of(error) from error
         if world > 1 and not verdicts.unanimous(world):
             raise
         return {"error": to_dict(error)}

@@ -77,6 +77,30 @@ def test_a_full_disk_or_a_wrong_setting_ends_the_sweep_and_leaves_no_result(tmp_
     assert run_trial(plan(0), CONFIG, again, execute=good) is not None
 
 
+def test_a_trial_broken_off_by_another_keeps_no_outcome(tmp_path: Path):
+    here = board(tmp_path)
+
+    def goes_on(plan: TrialPlan, device: str, on_reading: OnReading) -> Outcome:
+        here.verdicts.say(0, StorageError("disk is full"))
+        on_reading(1_000, {"accuracy": 0.9})
+        raise AssertionError("whoever comes back from here writes an outcome")
+
+    assert run_trial(plan(1), CONFIG, here, execute=goes_on) is None
+    again = Board(tmp_path, tmp_path / "attempt-2")
+    assert run_trial(plan(1), CONFIG, again, execute=good) is not None
+
+
+def test_an_error_that_cannot_be_written_down_is_raised(tmp_path: Path):
+    (tmp_path / "attempt").mkdir()
+    (tmp_path / "attempt" / "verdicts").touch()  # no folder: nothing can be written below it
+
+    def fails(plan: TrialPlan, device: str, on_reading: OnReading) -> Outcome:
+        raise StorageError("disk is full")
+
+    with pytest.raises(StorageError, match="disk is full"):
+        run_trial(plan(0), CONFIG, board(tmp_path), execute=fails)
+
+
 def test_the_next_sweep_asks_again_what_failed_and_nothing_else(tmp_path: Path):
     def breaks(plan: TrialPlan, device: str, on_reading: OnReading) -> Outcome:
         raise ZeroDivisionError("by zero")

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 
 import pytest
+from ray.train.v2._internal.exceptions import UserExceptionWithTraceback
 
-from ganlib.cluster.verdicts import Verdicts, from_dict, is_lost_peer, to_dict
-from ganlib.errors import ConfigError, Damaged, Diverged, GanlibError, Refused, StageFailed
+from ganlib.cluster.verdicts import (
+    Unwritten,
+    Verdicts,
+    from_dict,
+    is_lost_peer,
+    to_dict,
+    unwritten,
+)
+from ganlib.errors import (
+    ConfigError,
+    Damaged,
+    Diverged,
+    GanlibError,
+    Refused,
+    StageFailed,
+    StorageError,
+)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +63,20 @@ def test_the_lowest_rank_speaks_for_all(tmp_path: Path):
     first = verdicts.first()
     assert first is not None
     assert first.message == "zero"
+
+
+def test_what_no_file_could_take_is_found_in_rays_report(tmp_path: Path):
+    (tmp_path / "v").touch()
+    full = StorageError("disk is full", hint="make room", where="/x")
+    assert not Verdicts(tmp_path / "v").say(1, full)
+    try:
+        raise Unwritten.of(full) from full
+    except Unwritten as error:
+        report = UserExceptionWithTraceback(error, traceback.format_exc())
+    found = unwritten({0: RuntimeError("Connection closed by peer"), 1: report})
+    assert isinstance(found, StorageError)
+    assert vars(found) == vars(full)
+    assert unwritten({0: RuntimeError("Unwritten: {")}) is None
 
 
 @pytest.mark.parametrize(
