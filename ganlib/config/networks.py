@@ -11,9 +11,10 @@ from ganlib.config.custom import Custom
 
 
 class LeNet5(Config):
-    """LeCun et al. 1998; ReLU and max pooling, 84 features."""
+    """LeCun et al. 1998; ReLU and max pooling, 84 features. Needs 12 pixels or more."""
 
     kind: Literal["lenet5"] = "lenet5"
+    width: int = Field(default=1, ge=1, le=16, description="times the paper's channels")
 
 
 class SmallResNet(Config):

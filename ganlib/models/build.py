@@ -37,8 +37,9 @@ def build_classifier(
     """
     data = {"size": size, "channels": channels, "classes": classes}
     match network:
-        case LeNet5():
-            return _fit(cnn.LeNet5, "12 or more; a resnet takes smaller ones", **data)
+        case LeNet5(width=width):
+            small = "12 or more; a resnet takes smaller ones"
+            return _fit(cnn.LeNet5, small, **data, width=width)
         case SmallResNet(width=width, blocks=blocks):
             return cnn.SmallResNet(**data, width=width, blocks=blocks, replicas=replicas)
         case Custom(build=build, options=options):
