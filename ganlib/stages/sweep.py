@@ -12,6 +12,7 @@ from ganlib.stages.keys import code
 from ganlib.stages.records import Work, run_stage
 from ganlib.stages.sessions import ray_log
 from ganlib.stages.values import Best, Classifiers, DatasetRef, StageResult
+from ganlib.storage import Home
 from ganlib.training import Journal
 
 if TYPE_CHECKING:
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 
 
 def parts(
-    config: PipelineConfig, dataset: DatasetRef, classifiers: Classifiers | None
+    home: Home, config: PipelineConfig, dataset: DatasetRef, classifiers: Classifiers | None
 ) -> dict[str, Any]:
     """How many trials run at once is no part: what wins does not depend on who arrives first."""
     sweep = config.sweep.model_dump(mode="json", exclude={"concurrent"})
+    target = config.classifier if config.sweep.target == "classifier" else config.gan
     if config.sweep.target == "classifier":
         own: dict[str, Any] = {"classifier": config.classifier}
     else:
@@ -33,6 +35,7 @@ def parts(
         "threads": config.cluster.threads,
         "dataset": dataset.fingerprint,
         "selector": _watching(config, classifiers),
+        "init_from": training_runs.start(home, target)[1],
         **code(sweep, *own.values()),
     }
 
@@ -53,7 +56,7 @@ def run(
     return run_stage(
         context,
         "sweep",
-        parts(context.config, dataset, classifiers),
+        parts(context.home, context.config, dataset, classifiers),
         Best,
         lambda work: _sweep(work, dataset, classifiers),
         describe=_describe,

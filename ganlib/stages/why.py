@@ -49,7 +49,7 @@ def parts_of(
         case "classifiers":
             return classifiers.parts(home, config, made["prepare"], made.get("sweep"))
         case "sweep":
-            return sweep.parts(config, made["prepare"], made.get("classifiers"))
+            return sweep.parts(home, config, made["prepare"], made.get("classifiers"))
         case "gan":
             given = made["prepare"], made["classifiers"], made.get("sweep")
             return gan.parts(home, config, *given)

@@ -57,7 +57,7 @@ def keys(home: Home) -> dict[str, str]:
     )
     return {
         "classifiers": stage_key("classifiers", classifiers.parts(home, config, DATASET, None)),
-        "sweep": stage_key("sweep", sweep.parts(config, DATASET, JUDGES)),
+        "sweep": stage_key("sweep", sweep.parts(home, config, DATASET, JUDGES)),
         "gan": stage_key("gan", gan.parts(home, config, DATASET, JUDGES, None)),
     }
 
