@@ -115,15 +115,17 @@ def run_stage(
     if found is not None:
         return found
     lock = context.home.locks / f"stage-{key}.lock"
-    with holding(lock, f"stage {name}", wait=-1, on_wait=lambda t: context.say(f"{name}: {t}")):
+    with (
+        beating([pipelines.journal(context.home, context.pipeline_id)]),
+        holding(lock, f"stage {name}", wait=-1, on_wait=lambda t: context.say(f"{name}: {t}")),
+    ):
         found = _reuse(context, name, key, kind, describe)
         if found is not None:
             return found
         work = _begin(context, stage, name, key, images)
         before = time.monotonic()
-        alive = [work.journal, pipelines.journal(context.home, context.pipeline_id)]
         with _closing(work):
-            with beating(alive):
+            with beating([work.journal]):
                 value = body(work)
             seconds = time.monotonic() - before
             _write(context, work, parts, value, seconds)

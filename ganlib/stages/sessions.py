@@ -13,12 +13,15 @@ from ganlib.storage import Home
 def session(home: Home) -> Iterator[None]:
     """Runs of dead processes are closed first, so that what follows may continue them.
 
+    What is left of their Rays is ended, whether or not this command starts one.
+
     A Ray that a stage starts is kept for the next one, and ends with this.
     """
-    from ganlib.cluster import keeping_ray
+    from ganlib.cluster import end_leftovers, keeping_ray
     from ganlib.tracking import reap, writing
 
     reap(home)
+    end_leftovers(home.locks / "ray")
     with writing(home), keeping_ray():
         yield
 
