@@ -58,10 +58,12 @@ class ClassifierWatch:
             confusion += Confusion.of(part_N, logits_NK.argmax(1), classes)
             loss += cross_entropy(logits_NK, part_N, 0.0).double().sum()
         task.classifier.train()
-        confusion = Confusion(replicas.sum(confusion.count_KK))
+        # NCCL knows no sums on the CPU.
+        confusion = Confusion(replicas.sum(confusion.count_KK.to(task.device)).cpu())
+        loss = replicas.sum(loss.to(task.device))
         return {
             "accuracy": confusion.accuracy(),
-            "loss": float(replicas.sum(loss)) / len(self.images.label_N),
+            "loss": float(loss) / len(self.images.label_N),
         }
 
     def picture(self) -> bytes | None:
