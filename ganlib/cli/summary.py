@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from flows.chain import PipelineResult
     from ganlib.config import PipelineConfig
+    from ganlib.stages.values import DatasetRef
 
 SHOWN = (
     "scaled_distance",
@@ -111,10 +112,9 @@ def _made(done: PipelineResult) -> list[tuple[str, str, str]]:
     rows: list[tuple[str, str, str]] = []
     if data := done.dataset:
         counts = ", ".join(f"{count:,} {split}" for split, count in data.counts.items())
-        skipped = f"; {data.skipped} skipped" if data.skipped else ""
-        rows.append(("images", f"{counts}{skipped}", data.folder))
-        if data.skipped_table:
-            rows.append(("skipped files", "", data.skipped_table))
+        rate = f"; {data.images_per_second:,.0f} images/s" if data.images_per_second else ""
+        rows.append(("images", f"{counts}{rate}", data.folder))
+        rows += _left_out(data)
     if pair := done.classifiers:
         accuracy = pair.judge.metrics.get("accuracy")
         told = f"accuracy {accuracy:.2%} on validation" if accuracy is not None else ""
@@ -138,6 +138,22 @@ def _made(done: PipelineResult) -> list[tuple[str, str, str]]:
             rows.append((f"{model.name} v{model.version}", f"{model.verdict}: {held}", model.uri))
         rows += [("because", reason, "") for reason in decision.reasons]
     return [(name, what, _near(where)) for name, what, where in rows]
+
+
+def _left_out(data: DatasetRef) -> list[tuple[str, str, str]]:
+    rows = [
+        ("skipped files", f"{data.skipped:,}" if data.skipped else "none", data.skipped_table or "")
+    ]
+    if data.ignored:
+        told = ", ".join(f"{count:,} {ending}" for ending, count in data.ignored.items())
+        rows.append(("no images", told, ""))
+    twice = data.duplicates
+    if twice.exact or twice.near:
+        told = (
+            f"{twice.exact:,} exact and {twice.near:,} near, {twice.across_splits:,} across splits"
+        )
+        rows.append(("duplicates", told, data.duplicates_table or ""))
+    return rows
 
 
 def _metrics(done: PipelineResult) -> list[tuple[str, str, str, str]]:

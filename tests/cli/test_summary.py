@@ -16,6 +16,7 @@ from ganlib.stages.values import (
     Candidate,
     DatasetRef,
     Decision,
+    Duplicates,
     Evaluated,
     EvaluationResult,
     JudgeScores,
@@ -46,6 +47,8 @@ def made(verdict: str = "promoted") -> PipelineResult:
     dataset = DatasetRef(
         folder=f"{HOME}/data", fingerprint="f", size=8, channels=1, classes=("0", "1"),
         counts={"train": 1288, "test": 357}, skipped=2, skipped_table=f"{HOME}/skipped.csv",
+        ignored={".txt": 3}, duplicates=Duplicates(exact=5, near=4, across_splits=1),
+        duplicates_table=f"{HOME}/duplicates.csv", images_per_second=812.3,
     )  # fmt: skip
     judge_model = model.model_copy(update={"kind": "classifier", "fingerprint": "ef"})
     scores = JudgeScores(accuracy=0.98, per_class={}, samples=357, table=f"{HOME}/judge.csv")
@@ -78,7 +81,9 @@ def shown(done: PipelineResult) -> str:
 def test_a_person_reads_what_was_made_where_it_is_and_what_is_next() -> None:
     text = shown(made())
     for part in (
-        "digits: promoted", "1,288 train", "2 skipped", "trial 1 of 4: seed=3", "grid.png",
+        "digits: promoted", "1,288 train", "812 images/s", "skipped.csv", "3 .txt",
+        "duplicates.csv",
+        "5 exact and 4 near, 1 across splits", "trial 1 of 4: seed=3", "grid.png",
         "digits-generator v2", "promoted: champion", "Because.", "coverage", "0.91", "0.95",
         "reused; it took 3.0 s", "1 min 02 s", "1 min 15 s", "gan.seed 0",
         "ganlib sample models:/digits-generator@champion", f"--home {HOME}",
