@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ganlib.errors import GanlibError, NotFound, StorageError
 from ganlib.storage import Home
+from ganlib.tracking import database
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -54,6 +55,8 @@ def connect(home: Home, uri: str | None = None) -> MlflowClient:
     import mlflow
 
     _quieten()
+    if is_own(home, uri):
+        database.ensure(home)
     if mlflow.get_tracking_uri() != uri or mlflow.get_registry_uri() != uri:
         with _same_environment():
             mlflow.set_tracking_uri(uri)

@@ -96,8 +96,11 @@ def _start(
 
 def _mlflow(home: Home, stack: ExitStack, wanted: int) -> tuple[Child, str]:
     from ganlib.cli.children import child, free_port
-    from ganlib.tracking.connection import tracking_uri
+    from ganlib.tracking.connection import connect, tracking_uri
 
+    connect(
+        home
+    )  # a new home's database is made here: the server would leave half of one if killed
     port = free_port(wanted)
     command = [sys.executable, "-P", "-m", "mlflow", "server", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--workers", "1", "--backend-store-uri", tracking_uri(home)]
