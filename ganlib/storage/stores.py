@@ -30,6 +30,9 @@ class Store(Protocol):
     def local(self, key: str) -> Path | None:
         """A path that can be memory-mapped, where the store has one."""
 
+    def tidy(self) -> None:
+        """Remove what writers that were killed left behind; call it while nobody writes."""
+
 
 def _safe(key: str) -> str:
     path = PurePosixPath(key)
@@ -88,6 +91,11 @@ class LocalStore:
     def local(self, key: str) -> Path | None:
         return self.root / _safe(key)
 
+    def tidy(self) -> None:
+        for path in self.root.rglob(".*"):
+            if path.is_file():
+                path.unlink(missing_ok=True)
+
 
 class MemoryStore:
     """A dictionary, for tests and notebooks."""
@@ -118,6 +126,9 @@ class MemoryStore:
 
     def local(self, key: str) -> Path | None:
         return None
+
+    def tidy(self) -> None:
+        """A write here is whole or did not happen."""
 
 
 def open_store(uri: str) -> Store:

@@ -147,6 +147,8 @@ def begin(spec: RunSpec, replicas: Replicas, device: torch.device, tracker: Trac
         ),
         belongs=belongs_to(spec) | {"precision": arithmetic.name, "device": device.type},
     )
+    if replicas.rank == 0:
+        session.snapshots.store.tidy()
     if not _resume(session) and spec.init_from:
         _start_from(task, Path(spec.init_from), spec.kind)
     return session

@@ -35,6 +35,15 @@ def test_if_absent_never_overwrites(store: Store) -> None:
     assert store.read("k") == b"1"
 
 
+def test_what_killed_writers_left_is_tidied_away(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    store.write("b/2", b"two")
+    (tmp_path / "b" / ".2.k2x9q1").write_bytes(b"tw")
+    store.tidy()
+    assert [path.name for path in (tmp_path / "b").iterdir()] == ["2"]
+    assert store.read("b/2") == b"two"
+
+
 def test_a_missing_key_is_named(store: Store) -> None:
     with pytest.raises(NotFound, match="nowhere"):
         store.read("nowhere")

@@ -128,6 +128,15 @@ def _published(snapshots: Path) -> set[str]:
     return {str(clock) for clock in range(128, newest + 1, 128)}
 
 
+def test_what_a_killed_save_left_is_gone(digits: Dataset, tmp_path: Path) -> None:
+    spec = spec_of(CLASSIFIER, digits, tmp_path)
+    left = tmp_path / "snapshots" / "000000000064" / ".state.safetensors.k2x9q1"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    execute(spec)
+    assert not left.exists()
+
+
 def test_a_damaged_snapshot_is_named_and_the_one_before_is_taken(
     digits: Dataset, tmp_path: Path
 ) -> None:
