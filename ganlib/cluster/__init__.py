@@ -9,6 +9,7 @@ from ganlib.cluster.results import TrialPlan, TrialResult, best, to_frame
 from ganlib.cluster.session import keeping_ray, ray_session
 from ganlib.cluster.space import draw
 from ganlib.cluster.sweep import sweep
+from ganlib.cluster.trial import result_of
 
 __all__ = [
     "TrialPlan",
@@ -20,6 +21,7 @@ __all__ = [
     "fit_many",
     "keeping_ray",
     "ray_session",
+    "result_of",
     "sweep",
     "to_frame",
 ]

@@ -67,6 +67,11 @@ class Board:
         return self.folder / "results" / f"{number:04d}.json"
 
 
+def result_of(folder: Path, number: int) -> TrialResult | None:
+    """How trial `number` of the sweep in `folder` ended, if it did; raises Damaged."""
+    return Board(folder, folder).result(number)
+
+
 def run_trial(
     plan: TrialPlan,
     config: SweepConfig,

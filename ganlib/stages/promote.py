@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from ganlib.config import fingerprint
 from ganlib.errors import Damaged
 from ganlib.stages import evaluate, pipelines
+from ganlib.stages.beats import beating
 from ganlib.stages.context import Context
 from ganlib.stages.keys import model_fingerprint
-from ganlib.stages.records import identity_of
+from ganlib.stages.records import close_late, identity_of
 from ganlib.stages.values import (
     Candidate,
     Classifiers,
@@ -46,11 +47,12 @@ def run(
 ) -> StageResult[Decision]:
     """The judge first: it is a product of its own, and the generator's evidence rests on it."""
     key = fingerprint("promote", evaluation, context.config.promotion)
-    telling = _Telling(context, key)
+    telling = _Telling(context, key, [pipelines.journal(context.home, context.pipeline_id)])
     begun = time.monotonic()
     try:
-        judge = _promote_judge(context, telling, evaluation, classifiers.judge)
-        decision = _promote_generator(context, telling, candidate, evaluation, judge)
+        with beating(telling.alive):
+            judge = _promote_judge(context, telling, evaluation, classifiers.judge)
+            decision = _promote_generator(context, telling, candidate, evaluation, judge)
     except BaseException as error:
         if telling.journal is not None:
             pipelines.close(telling.journal, error)
@@ -58,7 +60,10 @@ def run(
     seconds = time.monotonic() - begun
     run = context.pipeline_id
     if telling.journal is None:
-        pipelines.reused(context.home, run, "promote", decision.generator.uri)
+        own = close_late(context, "promote", key, decision.verdict, _sentence(decision))
+        if own is None:
+            pipelines.reused(context.home, run, "promote", decision.generator.uri)
+        run = own or run
         context.say(f"promote: the registry holds this decision already, {decision.verdict}")
     else:
         run = telling.journal.identity.id
@@ -76,6 +81,7 @@ class _Telling:
 
     context: Context
     key: str
+    alive: list[Journal]
     journal: Journal | None = None
 
     def step(self, what: str, step: str) -> None:
@@ -83,6 +89,7 @@ class _Telling:
             identity = identity_of(self.context, "promote", self.key)
             path = pipelines.journal_path(self.context.home, identity.id)
             self.journal = Journal(path, identity)
+            self.alive.append(self.journal)
         self.journal.note(f"{what}: {step}")
 
 
@@ -108,6 +115,7 @@ def _promote_judge(
         load_and_sample=_try_classifier,
         again=context.fresh,
         on_step=lambda step: telling.step(name, step),
+        on_wait=lambda who: context.say(f"promote: {who}"),
     )
     return _registered(version, decision)
 
@@ -146,6 +154,7 @@ def _promote_generator(
         load_and_sample=_try_generator,
         again=context.fresh,
         on_step=lambda step: telling.step(name, step),
+        on_wait=lambda who: context.say(f"promote: {who}"),
     )
     model = _registered(version, decision)
     champion = f"models:/{name}/{decision.champion}" if decision.champion is not None else None

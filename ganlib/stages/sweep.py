@@ -69,7 +69,7 @@ def _sweep(work: Work, dataset: DatasetRef, classifiers: Classifiers | None) -> 
     if config.sweep.trials == 1 or not config.sweep.space:
         work.journal.note("nothing to choose from: the settings stay as they are")
         return Best(overlay={}, trial=0, trials=0, readings={}, target=target)
-    from ganlib.cluster import TrialPlan, best, draw, sweep, to_frame
+    from ganlib.cluster import TrialPlan, best, draw, result_of, sweep, to_frame
 
     work.journal.params({"sweep": config.sweep.model_dump(mode="json")})
     work.journal.dataset(config.name, dataset.fingerprint, dataset.folder)
@@ -90,7 +90,14 @@ def _sweep(work: Work, dataset: DatasetRef, classifiers: Classifiers | None) -> 
         )
         plans.append(TrialPlan(number=number, overlay=changes, spec=spec))
     identities = [plan.spec.identity for plan in plans if plan.spec.identity]
-    with training_runs.owning(work.context.home, identities) as journals:
+
+    def ended(journal: Journal) -> bool:
+        result = result_of(work.folder, identities.index(journal.identity))
+        if result is not None:
+            _close(journal, result)
+        return result is not None
+
+    with training_runs.owning(work.context.home, identities, ended) as journals:
         for journal, plan in zip(journals, plans, strict=True):
             journal.params({"overlay": plan.overlay})
             journal.dataset(config.name, dataset.fingerprint, dataset.folder)
@@ -117,14 +124,15 @@ def _budgeted(config: PipelineConfig, images: int) -> GanConfig | ClassifierConf
     return chosen.model_copy(update={"budget": budget})
 
 
-def _close(journal: Journal, result: TrialResult, winner: TrialResult) -> None:
-    """A trial that fell over failed, though the sweep goes on."""
+def _close(journal: Journal, result: TrialResult, winner: TrialResult | None = None) -> None:
+    """A trial that fell over failed, though the sweep goes on; one that broke off has no winner."""
     text = result.note or training_runs.readings(result.readings)
     sentence = f"{result.images:,} images: {text}."
     if result.reason in ("diverged", "failed", "lost"):
         journal.close("FAILED", result.reason, sentence)
     else:
-        verdict = "winner" if result.number == winner.number else result.reason
+        won = winner is not None and result.number == winner.number
+        verdict = "winner" if won else result.reason
         journal.close("FINISHED", verdict, sentence)
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
 from ganlib.config import ClassifierConfig, EvaluationConfig, GanConfig
+from ganlib.errors import GanlibError
 from ganlib.stages import named, pipelines
 from ganlib.stages.beats import beating
 from ganlib.stages.context import Context
 from ganlib.stages.keys import model_fingerprint
 from ganlib.stages.values import Classifiers, DatasetRef, ModelRef
-from ganlib.storage import Home
+from ganlib.storage import Home, read_json
 from ganlib.training import Journal, Outcome, RunIdentity, RunSpec
 
 
@@ -60,10 +61,14 @@ def spec(
 
 
 @contextmanager
-def owning(home: Home, identities: Sequence[RunIdentity]) -> Iterator[list[Journal]]:
+def owning(
+    home: Home, identities: Sequence[RunIdentity], ended: Callable[[Journal], bool] | None = None
+) -> Iterator[list[Journal]]:
     """The journals of runs below a stage: opened here, where they are also closed.
 
-    Workers append to them; on an error all that are still open are closed with the truth.
+    Workers append to them. On an error each is closed with the truth: by `ended` (`close_trained`
+    if none is given) where it returns true, since the run came to its end before, or else with the
+    error.
     """
     journals = [Journal(pipelines.journal_path(home, i.id), i) for i in identities]
     try:
@@ -71,8 +76,24 @@ def owning(home: Home, identities: Sequence[RunIdentity]) -> Iterator[list[Journ
             yield journals
     except BaseException as error:
         for journal in journals:
-            pipelines.close(journal, error)
+            known = False
+            with suppress(GanlibError):
+                known = (ended or close_trained)(journal)
+            if not known:
+                pipelines.close(journal, error)
         raise
+
+
+def close_trained(journal: Journal) -> bool:
+    """Close the run as its outcome says; false where there is none."""
+    path = Path(journal.identity.tags["ganlib.folder"]) / "outcome.json"
+    try:
+        outcome = Outcome.model_validate(read_json(path)["outcome"])
+    except (FileNotFoundError, KeyError, TypeError, ValueError):
+        return False
+    text = readings(outcome.readings)
+    journal.close("FINISHED", outcome.reason, f"{outcome.clock:,} images: {text}.")
+    return True
 
 
 def model(
