@@ -6,6 +6,8 @@ N images, H W pixels, C channels.
 from __future__ import annotations
 
 import io
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +15,13 @@ from ganlib.config import nearest
 from ganlib.errors import InputError, NotFound
 from ganlib.stages import named
 from ganlib.stages.values import Samples
-from ganlib.storage import Home, write_bytes
+from ganlib.storage import Home, atomic, write_bytes
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+MADE = re.compile(r"\d{10}\.png")
 SEEDS = 2**32  # seeds that agree modulo this give the same noise
 
 
@@ -51,8 +54,9 @@ def sample(
     place = Path(out or f"samples-{named.short(model)}").expanduser().absolute()
     columns = len(chosen) if len(chosen) > 1 else 8
     scale = max(1, round(48 / loaded.size))
+    if (place / "samples.npz").exists():
+        _forget(place / "images")
     write_bytes(place / "grid.png", pictures.grid(image_NHWC, min(columns, count), scale))
-    _write_each(place, image_NHWC.numpy(), label_N.tolist(), seed, loaded.classes)
     write_bytes(
         place / "samples.npz",
         _npz(
@@ -62,6 +66,7 @@ def sample(
             class_names=_array(loaded.classes),
         ),
     )
+    _write_each(place / "images", image_NHWC.numpy(), label_N.tolist(), seed, loaded.classes)
     return Samples(
         model=model,
         grid=str(place / "grid.png"),
@@ -87,20 +92,51 @@ def _chosen(known: tuple[str, ...], asked: tuple[str, ...]) -> list[int]:
 
 
 def _write_each(
-    place: Path,
+    folder: Path,
     image_NHWC: NDArray[np.uint8],
     labels: list[int],
     seed: int,
     classes: tuple[str, ...],
 ) -> None:
+    """In a folder per class, the seed as the name; they can be made again, so none is synced."""
     from PIL import Image
 
-    for number, (image_HWC, label) in enumerate(zip(image_NHWC, labels, strict=True), start=seed):
-        plain = image_HWC[..., 0] if image_HWC.shape[-1] == 1 else image_HWC
-        data = io.BytesIO()
-        Image.fromarray(plain).save(data, format="png")
-        # A class is a folder's name, so it can be one again; the seed tells them apart.
-        write_bytes(place / "images" / classes[label] / f"{number:010d}.png", data.getvalue())
+    names = _folders(classes)
+    try:
+        for label in set(labels):
+            (folder / names[label]).mkdir(parents=True, exist_ok=True)
+        numbered = enumerate(zip(image_NHWC, labels, strict=True), start=seed)
+        for number, (image_HWC, label) in numbered:
+            plain = image_HWC[..., 0] if image_HWC.shape[-1] == 1 else image_HWC
+            Image.fromarray(plain).save(folder / names[label] / f"{number:010d}.png")
+    except OSError as error:
+        raise atomic.explain(error, folder) from error
+
+
+def _forget(folder: Path) -> None:
+    """Delete the pictures of an earlier call, and nothing that somebody else put there."""
+    for path in folder.glob("*/*.png"):
+        if MADE.fullmatch(path.name):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise atomic.explain(error, path) from error
+    for below in folder.glob("*"):
+        with suppress(OSError):  # something else is in it, or it is a file
+            below.rmdir()
+
+
+def _folders(classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Class names as names of folders: all different, and none that leads elsewhere."""
+    names: list[str] = []
+    for label, name in enumerate(classes):
+        plain = re.sub(r"[/\\\x00-\x1f]", "_", name).strip()[:60].lstrip(".")
+        if plain != name or not plain:
+            plain = f"{label}-{plain}"
+        while plain in names:
+            plain = f"{label}-{plain}"
+        names.append(plain)
+    return tuple(names)
 
 
 def _npz(**arrays: NDArray[np.generic]) -> bytes:
