@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from ganlib.models import LoadedModel
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 BATCH = 256
 MAX_PIXELS = 50_000_000
 
@@ -29,7 +28,7 @@ MAX_PIXELS = 50_000_000
 def predict(
     home: Home, model: str, folder: Path, *, top: int, out: Path | str | None
 ) -> Predictions:
-    """One row per image file; images are cropped and resized as preparation does it."""
+    """One row per image file; images are cut and resized as in the model's own preparation."""
     table = Path(out or "predictions.csv").expanduser().absolute()
     if table.suffix not in (".csv", ".parquet"):
         raise InputError(f"{out} is no .csv or .parquet file", where=str(out))
@@ -53,21 +52,24 @@ def predict(
 
 def _files(folder: Path) -> list[Path]:
     """All image files below `folder`, linked folders left out; or the one file."""
+    from ganlib.data.sources.folder import EXTENSIONS
+
     if folder.is_file():
         return [folder]
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}", where=str(folder))
+    endings = tuple(sorted(EXTENSIONS))
     found = [
         Path(place) / name
         for place, _, names in os.walk(folder)
         for name in names
-        if name.lower().endswith(SUFFIXES) and not name.startswith(".")
+        if name.lower().endswith(endings) and not name.startswith(".")
     ]
     if not found:
         raise DataError(
             f"{folder} holds no images",
             where=str(folder),
-            hint=f"images end in {', '.join(SUFFIXES)}",
+            hint=f"images end in {', '.join(endings)}",
         )
     return sorted(found)
 
@@ -101,7 +103,8 @@ def _read(loaded: LoadedModel, files: list[Path]) -> tuple[Tensor, list[str | No
 
     from ganlib.data.decode import Shape, decode_many
 
-    shape = Shape(loaded.size, loaded.channels, "crop", MAX_PIXELS)
+    fit = str(loaded.meta.get("fit", "crop"))  # as the images it was trained on
+    shape = Shape(loaded.size, loaded.channels, fit, MAX_PIXELS)
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # the decoder has its own
     try:
         pixels, reasons = decode_many([str(file) for file in files], shape)

@@ -43,6 +43,7 @@ class Session:
     train: Images
     snapshots: Snapshots
     belongs: dict[str, Any]
+    fit: str
     start: int = 0
     ended: Reason | None = None
     series: list[Reading] = field(default_factory=list)
@@ -101,7 +102,7 @@ class Session:
             series=tuple(self.series),
         )
         if self.replicas.rank == 0:
-            _export(self.task, folder, outcome, self.belongs)
+            _export(self.task, folder, outcome, self.belongs, self.fit)
         self.replicas.barrier()
         return outcome
 
@@ -146,6 +147,7 @@ def begin(spec: RunSpec, replicas: Replicas, device: torch.device, tracker: Trac
             open_store(str(Path(spec.run_folder) / "snapshots")), config.cadence.keep_snapshots
         ),
         belongs=belongs_to(spec) | {"precision": arithmetic.name, "device": device.type},
+        fit=dataset.fit,
     )
     if replicas.rank == 0:
         session.snapshots.store.tidy()
@@ -209,7 +211,7 @@ def _check_finite(state: dict[str, Tensor], clock: int) -> None:
             raise Diverged(clock, name)
 
 
-def _export(task: Task, folder: Path, outcome: Outcome, belongs: dict[str, Any]) -> None:
+def _export(task: Task, folder: Path, outcome: Outcome, belongs: dict[str, Any], fit: str) -> None:
     part = folder / "model.part"
     shutil.rmtree(part, ignore_errors=True)
     meta = {
@@ -217,6 +219,7 @@ def _export(task: Task, folder: Path, outcome: Outcome, belongs: dict[str, Any])
         "reason": outcome.reason,
         "readings": outcome.readings,
         "belongs": belongs,
+        "fit": fit,
     }
     task.export(part, meta)
     shutil.rmtree(folder / "model", ignore_errors=True)

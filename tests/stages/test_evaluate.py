@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from ganlib.errors import Damaged, DataError, InputError, NotFound
+from ganlib.models import load_model, save_model
 from ganlib.stages import evaluate, forecast
 from ganlib.stages.keys import model_fingerprint
 from ganlib.stages.predict import predict
@@ -77,6 +78,28 @@ def test_sampling_is_a_function_of_seed_and_class(trained: Trained, tmp_path: Pa
     )
 
 
+def test_pictures_of_an_earlier_call_do_not_stay(trained: Trained, tmp_path: Path) -> None:
+    model, images = trained.candidate.model.folder, tmp_path / "images"
+    sample(trained.home, model, count=20, classes=(), seed=7, out=tmp_path)
+    (images / "5" / "mine.png").write_text("somebody else's")
+    sample(trained.home, model, count=2, classes=("3",), seed=100, out=tmp_path)
+    found = sorted(str(path.relative_to(images)) for path in images.rglob("*.png"))
+    assert found == ["3/0000000100.png", "3/0000000101.png", "5/mine.png"]
+
+
+def test_a_class_name_never_leads_out_of_the_folder(trained: Trained, tmp_path: Path) -> None:
+    names = ("../x", "..", "", "a/b", "a_b", "3-a_b", "a\\b", ".", "plain", "é" * 300)
+    loaded = load_model(Path(trained.candidate.model.folder))
+    save_model(loaded.module, tmp_path / "odd", kind="generator", classes=names, meta={})
+    given = {"count": 10, "classes": (), "seed": 0}
+    sample(trained.home, str(tmp_path / "odd"), **given, out=tmp_path / "out")
+    assert {path.name for path in tmp_path.iterdir()} == {"odd", "out"}
+    files = list((tmp_path / "out" / "images").rglob("*.png"))
+    assert len({path.parent for path in files}) == 10
+    assert all(path.parent.parent == tmp_path / "out" / "images" for path in files)
+    assert (tmp_path / "out" / "images" / "plain" / "0000000008.png").exists()
+
+
 def test_sampling_names_what_it_does_not_know(trained: Trained, tmp_path: Path) -> None:
     model = trained.candidate.model.folder
     with pytest.raises(NotFound, match="no class 'ten'"):
@@ -124,6 +147,44 @@ def test_predicting_a_folder(trained: Trained, pictures: Path, tmp_path: Path, s
     bad = frame[frame["probability"].isna()].set_index("file")["error"]
     assert "0 bytes" in bad[str(pictures / "below" / "empty.jpg")]
     assert bad[str(pictures / "text.png")]
+
+
+def test_a_wide_picture_is_made_square_as_the_training_images_were(
+    trained: Trained, tmp_path: Path
+) -> None:
+    """A 2:1 picture to a model trained on padded images is that picture padded."""
+    loaded = load_model(Path(trained.classifiers.judge.folder))
+    assert loaded.meta["fit"] == "crop"
+    for fit in ("crop", "pad"):
+        meta = {**loaded.meta, "fit": fit}
+        save_model(
+            loaded.module,
+            tmp_path / f"model-{fit}",
+            kind="classifier",
+            classes=loaded.classes,
+            meta=meta,
+        )
+    image_HW = np.random.default_rng(0).integers(0, 256, (8, 16), np.uint8)
+    wide = Image.fromarray(image_HW)
+    padded = Image.new("L", (8, 8))
+    padded.paste(wide.resize((8, 4), Image.Resampling.BICUBIC, reducing_gap=3.0), (0, 2))
+    cropped = wide.crop((4, 0, 12, 8))
+    rows = {}
+    for name, image in (("wide", wide), ("pad", padded), ("crop", cropped)):
+        (tmp_path / name).mkdir()
+        image.save(tmp_path / name / "one.jfif", "PNG")
+        for fit in ("crop", "pad"):
+            found = predict(
+                trained.home,
+                str(tmp_path / f"model-{fit}"),
+                tmp_path / name,
+                top=10,
+                out=tmp_path / "table.csv",
+            )
+            rows[name, fit] = found.to_frame().drop(columns=["file", "error"]).to_dict("records")
+    assert rows["wide", "pad"] == rows["pad", "pad"]
+    assert rows["wide", "crop"] == rows["crop", "crop"]
+    assert rows["wide", "pad"] != rows["wide", "crop"]
 
 
 def test_predicting_refuses_what_it_cannot_do(trained: Trained, tmp_path: Path) -> None:
