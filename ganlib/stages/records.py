@@ -192,18 +192,24 @@ def _reuse(
     if record.pipeline_id != context.pipeline_id:
         pipelines.reused(context.home, context.pipeline_id, name, record.run)
     else:
-        _close_late(context, record, describe(value))
+        close_late(context, record.label, record.key, "done", describe(value))
     context.say(f"{name}: reused, made by {record.run} {_ago(record.finished)}")
     return StageResult(name, key, value, True, record.seconds, record.run, context.pipeline_id)
 
 
-def _close_late(context: Context, record: Record, sentence: str) -> None:
-    """A kill after the record and before the journal's last line left it saying killed."""
-    path = pipelines.journal_path(context.home, record.run)
+def close_late(context: Context, name: str, key: str, verdict: str, sentence: str) -> str | None:
+    """A kill after the result and before the journal's last line left it saying killed.
+
+    Returns the run's id; none if this pipeline has no such run.
+    """
+    identity = identity_of(context, name, key)
+    path = pipelines.journal_path(context.home, identity.id)
+    if not path.exists():
+        return None
     ends = [line["status"] for line in read_journal(path) if line["kind"] == "close"]
     if not ends or ends[-1] != "FINISHED":
-        identity = identity_of(context, record.label, record.key)
-        Journal(path, identity).close("FINISHED", "done", sentence)
+        Journal(path, identity).close("FINISHED", verdict, sentence)
+    return identity.id
 
 
 def _ago(moment: float) -> str:

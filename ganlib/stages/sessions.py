@@ -8,6 +8,8 @@ from pathlib import Path
 
 from ganlib.storage import Home
 
+REAP_WAIT_S = 30.0
+
 
 @contextmanager
 def session(home: Home) -> Iterator[None]:
@@ -20,7 +22,7 @@ def session(home: Home) -> Iterator[None]:
     from ganlib.cluster import end_leftovers, keeping_ray
     from ganlib.tracking import reap, writing
 
-    reap(home)
+    reap(home, wait=REAP_WAIT_S)
     end_leftovers(home.locks / "ray")
     with writing(home), keeping_ray():
         yield

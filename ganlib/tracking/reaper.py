@@ -19,22 +19,24 @@ SILENT_S = 600.0
 """After so long without a line, a run of another host counts as dead."""
 
 
-def reap(home: Home) -> list[str]:
+def reap(home: Home, *, wait: float = 0.0) -> list[str]:
     """Close the journals of dead owners as KILLED; returns their ids.
 
-    An owner of this host is known by pid and start time, one of another host by its silence.
+    An owner of this host is known by pid and start time, one of another host by its silence. Who
+    is about to continue such a run waits for another that is at it: it must not be closed after.
     """
     reaped = []
     try:
-        with holding(home.locks / "reap.lock", "closing dead runs"):
+        with holding(home.locks / "reap.lock", "closing dead runs", wait=wait):
             for path in sorted(home.spool.glob("*.jsonl")):
-                identity, last = _unfinished(path)
-                if identity is not None and _is_dead(identity, last):
-                    sentence = (
-                        f"Killed: process {identity.pid} on {identity.host} ended without a word."
-                    )
-                    Journal(path, identity).close("KILLED", "killed", sentence)
-                    reaped.append(path.stem)
+                identity = _dead_owner(path)
+                if identity is None or _dead_owner(path) != identity:  # somebody continues it
+                    continue
+                sentence = (
+                    f"Killed: process {identity.pid} on {identity.host} ended without a word."
+                )
+                Journal(path, identity).close("KILLED", "killed", sentence)
+                reaped.append(path.stem)
     except Busy:
         pass  # somebody else is at it
     return reaped
@@ -57,6 +59,11 @@ def reap_runs(home: Home, client: MlflowClient) -> list[str]:
             client.set_terminated(run.info.run_id, "KILLED")
             ended.append(str(run.info.run_id))
     return ended
+
+
+def _dead_owner(path: Path) -> RunIdentity | None:
+    identity, last = _unfinished(path)
+    return identity if identity is not None and _is_dead(identity, last) else None
 
 
 def _unfinished(path: Path) -> tuple[RunIdentity | None, float]:

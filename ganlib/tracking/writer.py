@@ -10,10 +10,10 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ganlib.errors import Busy
+from ganlib.errors import Busy, GanlibError
 from ganlib.storage import Home, holding
 from ganlib.tracking.connection import connect, tracking_uri
 from ganlib.tracking.drain import Drain, progress_of, whole_lines
@@ -23,6 +23,7 @@ from ganlib.tracking.system import SystemMetrics
 log = logging.getLogger("ganlib.tracking")
 
 POLL_S = 0.5
+REAP_EVERY_S = 60.0
 LONGEST_WAIT_S = 15.0
 TRIES_BEFORE_DRAIN_GIVES_UP = 2
 
@@ -85,13 +86,16 @@ class Writer:
 
     def _lead(self) -> None:
         client = connect(self.home, self.uri)
-        reap(self.home)
-        reap_runs(self.home, client)
         drain = Drain(client, self.home, self.uri)
         system = SystemMetrics(client, self.home)
+        reaped = float("-inf")
         while not self._stop.is_set():
             try:
                 self._wake.clear()
+                if time.monotonic() - reaped > REAP_EVERY_S:
+                    reap(self.home)
+                    reap_runs(self.home, client)
+                    reaped = time.monotonic()
                 busy = [drain.send_some(journal_id) for journal_id in drain.pending()]
                 system.sample()
                 self._failures, self.trouble = 0, ""
@@ -138,6 +142,8 @@ def writing(home: Home, *, drain_s: float = 30.0) -> Iterator[Writer]:
                 _writers[home.root] = (writer, users - 1)
         if last:
             try:
+                with suppress(GanlibError):  # who died while this ran ends with it
+                    reap(home)
                 writer.drain(drain_s)
             finally:
                 writer.stop()

@@ -8,9 +8,11 @@ from ganlib.config import PipelineConfig, overlay
 from ganlib.errors import NotFound
 from ganlib.stages import evaluate, pipelines, promote
 from ganlib.stages.context import Context
+from ganlib.stages.records import identity_of
 from ganlib.stages.sessions import session
 from ganlib.stages.status import status
 from ganlib.stages.values import Candidate, Classifiers, Decision, StageResult
+from ganlib.training import Journal, read_journal
 from tests.stages.conftest import Trained
 
 LENIENT = {
@@ -94,6 +96,25 @@ def test_a_judge_that_is_refused_gates_no_generator(trained: Trained) -> None:
     assert f"its judge, {unsure.value.judge.uri}, was not promoted" in reason
     assert "the champion's" in reason
     assert unsure.value.champion == "models:/small-generator/1"
+
+
+def test_a_promotion_killed_after_its_decision_ends_as_finished(trained: Trained) -> None:
+    """Its pipeline goes on, and the registry knows the answer already."""
+    config = overlay(trained.config, LENIENT | {"promotion.spread_factor": 3.5})
+    judges, candidate = trained.classifiers, trained.candidate
+    with session(trained.home):
+        run = pipelines.begin(trained.home, config, command="run")
+        with pipelines.closing(trained.home, run):
+            context = Context(trained.home, config, run)
+            evidence = evaluate.run(context, trained.dataset, judges, candidate).value
+            first = promote.run(context, candidate, evidence, judges)
+            path = pipelines.journal_path(trained.home, first.run)
+            identity = identity_of(context, "promote", first.key)
+            Journal(path, identity).close("KILLED", "killed", "Killed.")
+            again = promote.run(context, candidate, evidence, judges)
+    assert (first.reused, again.reused, again.run) == (False, True, first.run)
+    last = list(read_journal(path))[-1]
+    assert (last["kind"], last["status"], last["verdict"]) == ("close", "FINISHED", "promoted")
 
 
 def test_a_decision_is_a_run_and_a_known_one_is_only_linked(trained: Trained) -> None:

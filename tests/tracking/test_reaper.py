@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from ganlib.storage import Home
-from ganlib.tracking import reap, run_of, writing
+from ganlib.tracking import reap, reaper, run_of, writing
+from ganlib.tracking import writer as tracking_writer
 from ganlib.tracking.connection import connect
-from ganlib.training import Journal
+from ganlib.training import Journal, RunIdentity
 
 CHILD = """
 import os, signal, sys
@@ -42,6 +43,43 @@ def test_sigkill_becomes_killed_and_a_restart_runs_again(home: Home) -> None:
     assert found.info.status == "KILLED"
     assert "ended without a word" in found.data.tags["mlflow.note.content"]
     assert reap(home) == []
+
+
+def test_who_dies_while_another_process_leads_is_closed_by_it(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking_writer, "REAP_EVERY_S", 0.0)
+    with writing(home) as writer:
+        home_is_led(home)
+        killed_run(home)
+        while '"kind":"close"' not in (home.spool / "p-9.jsonl").read_text():
+            writer.drain(1)
+
+
+def test_who_died_until_the_end_is_closed_at_the_end(home: Home) -> None:
+    with writing(home):
+        home_is_led(home)
+        killed_run(home)
+    run = run_of(home, "p-9")
+    assert run
+    assert connect(home).get_run(run.run_id).info.status == "KILLED"
+
+
+def test_a_run_that_is_continued_while_it_is_looked_at_stays_open(
+    home: Home, journal: Callable[..., Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal("p-1", pid=2**22 + 1, started=1.0)
+    is_dead = reaper._is_dead
+
+    def slow(identity: RunIdentity, last: float) -> bool:
+        dead = is_dead(identity, last)
+        if dead:
+            journal("p-1")
+        return dead
+
+    monkeypatch.setattr(reaper, "_is_dead", slow)
+    assert reap(home) == []
+    assert '"kind":"close"' not in (home.spool / "p-1.jsonl").read_text()
 
 
 def test_the_living_and_the_closed_are_left_alone(
@@ -83,8 +121,6 @@ def test_a_run_whose_journal_is_gone_does_not_stay_running(
 
 def home_is_led(home: Home) -> None:
     """Return once the writer has been through its start: something was sent."""
-    from ganlib.training import RunIdentity
-
     identity = RunIdentity(
         id="other", key="other", experiment="ganlib/x", name="other", stage="pipeline"
     )
