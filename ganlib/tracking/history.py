@@ -81,7 +81,8 @@ def champions(log: list[Entry]) -> list[int]:
         if entry.state != "closed":
             continue
         if entry.act.outcome == "promoted":
-            stack.append(entry.act.version)
+            if stack[-1:] != [entry.act.version]:  # the champion itself, on new evidence
+                stack.append(entry.act.version)
         elif entry.act.outcome == "rolled_back" and stack:
             stack.pop()
     return stack

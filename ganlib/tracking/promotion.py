@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,16 +60,18 @@ def promote(
     load_and_sample: Callable[[Path], None],
     again: bool = False,
     on_step: Callable[[str], None] = lambda step: None,
+    on_wait: Callable[[str], None] | None = None,
 ) -> Decision:
     """Make `candidate` champion, or say why not.
 
     `reevaluate` measures the champion as the candidate was measured, by the same judge, and is
     called if there is another champion. `load_and_sample` gets the exported folder as the registry
     holds it and raises if it is unusable; its error ends the call and nothing was promoted. A
-    version that was rolled back from is refused on the same evidence, unless `again`.
+    version that was rolled back from is refused on the same evidence, unless `again`. `on_wait` is
+    told for whom it waits.
     """
     asked = fingerprint(evidence, gate)
-    with _transaction(home, candidate.name) as (client, owner):
+    with _transaction(home, candidate.name, on_wait) as (client, owner):
         while True:
             log, stack = _settled(client, candidate.name)
             known = None if again else _known(log, stack, candidate, asked)
@@ -106,9 +109,10 @@ def rollback(
     load_and_sample: Callable[[Path], None],
     reason: str = "asked for",
     on_step: Callable[[str], None] = lambda step: None,
+    on_wait: Callable[[str], None] | None = None,
 ) -> Decision:
     """Make the champion before the present one champion again; raises NotFound if there is none."""
-    with _transaction(home, name) as (client, owner):
+    with _transaction(home, name, on_wait) as (client, owner):
         while True:
             _, stack = _settled(client, name)
             if len(stack) < 2:
@@ -148,10 +152,13 @@ def history(home: Home, name: str) -> pd.DataFrame:
 
 
 @contextmanager
-def _transaction(home: Home, name: str) -> Iterator[tuple[MlflowClient, str]]:
+def _transaction(
+    home: Home, name: str, on_wait: Callable[[str], None] | None
+) -> Iterator[tuple[MlflowClient, str]]:
     """One at a time on this home; between homes the numbers decide."""
+    lock = home.locks / f"promote-{name}.lock"
     with (
-        holding(home.locks / f"promote-{name}.lock", f"promotion of {name}", wait=WAIT_S),
+        holding(lock, f"promotion of {name}", wait=WAIT_S, on_wait=on_wait),
         explained(f"promoting {name}"),
         owning() as owner,
     ):
@@ -178,7 +185,8 @@ def _settled(client: MlflowClient, name: str) -> tuple[list[Entry], list[int]]:
 def _champions(client: MlflowClient, name: str, log: list[Entry]) -> list[int]:
     """Those that nobody deleted from the registry."""
     there = {int(version.version) for version in versions_of(client, name)}
-    return [version for version in champions(log) if version in there]
+    found = (version for version in champions(log) if version in there)
+    return [version for version, _ in groupby(found)]
 
 
 def _is_turn(client: MlflowClient, name: str, entry: Entry, champion: int | None) -> bool:

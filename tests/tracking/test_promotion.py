@@ -12,7 +12,7 @@ import torch
 from ganlib.config import DcganGenerator, PromotionConfig
 from ganlib.errors import Damaged, NotFound
 from ganlib.models import build_generator, load_model, save_model
-from ganlib.storage import Home
+from ganlib.storage import Home, holding
 from ganlib.tracking import (
     Decision,
     Evidence,
@@ -132,6 +132,44 @@ def test_first_second_refused_and_back(home: Home, three: list[RegisteredVersion
     assert list(frame["number"]) == [1, 2, 3, 4]
     assert list(frame["outcome"]) == ["promoted", "promoted", "refused", "rolled_back"]
     assert set(frame["state"]) == {"closed"}
+
+
+def test_a_champion_promoted_again_on_new_evidence_keeps_the_one_before(
+    home: Home, three: list[RegisteredVersion]
+) -> None:
+    one, two, _ = three
+    offer(home, one)
+    offer(home, two)
+    again = offer(home, two, 0.95, reevaluate=nothing)
+    assert (again.outcome, again.champion, again.previous) == ("promoted", 2, 1)
+    assert aliases(home) == {"champion": 2, "previous": 1, "candidate": 3}
+    back = rollback(home, NAME, load_and_sample=load)
+    assert (back.champion, back.previous) == (1, None)
+
+
+def test_who_waits_for_another_promotion_says_so(
+    home: Home, three: list[RegisteredVersion]
+) -> None:
+    taken, let_go = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with holding(home.locks / f"promote-{NAME}.lock", "promoting"):
+            taken.set()
+            let_go.wait(60)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    assert taken.wait(60)
+    said: list[str] = []
+
+    def wait(text: str) -> None:
+        said.append(text)
+        let_go.set()
+
+    assert offer(home, three[0], on_wait=wait).outcome == "promoted"
+    thread.join()
+    assert len(said) == 1
+    assert said[0].startswith("waiting for process")
 
 
 def test_the_evidence_is_on_the_version(home: Home) -> None:
