@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganlib.config import fingerprint
 from ganlib.errors import Damaged, InputError, NotFound
-from ganlib.storage import Home, read_json
+from ganlib.storage import Home, holding, read_json
 from ganlib.tracking.card import card
 from ganlib.tracking.connection import connect, error_code, explained, tracking_uri
 from ganlib.tracking.package import write_package
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 CANDIDATE = "candidate"
 DIGEST = "ganlib.digest"
+WAIT_S = 900.0
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,9 @@ def register(
     `run_id` is MLflow's (`run_of`), none to link no run. `experiment` holds the model if there is
     no run. Raises StorageError when MLflow is away, Damaged when the folder is not whole.
     """
-
-    with explained(f"registering {name}"):
+    # Between the look and the writing nobody else of this home may write the same bytes.
+    lock = home.locks / f"register-{name}.lock"
+    with explained(f"registering {name}"), holding(lock, f"registering {name}", wait=WAIT_S):
         client = connect(home)
         digest = digest_of(model_folder)
         found = version_with(client, name, digest)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -169,6 +170,18 @@ def test_the_same_bytes_are_one_version_and_candidate_is_the_newest(
     second = put(home, generator_folder(tmp_path / "c", seed=5), "digits-generator")
     assert second.version == 2
     assert fetch(home, "digits-generator@candidate") == fetch(home, second.uri)
+
+
+def test_two_who_register_the_same_bytes_at_once_make_one_version(
+    home: Home, tmp_path: Path
+) -> None:
+    folder = generator_folder(tmp_path / "model")
+    connect(home)
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(put, home, folder, "digits-generator") for _ in range(2)]
+        first, second = (one.result() for one in both)
+    assert first == second
+    assert len(describe(home)) == 1
 
 
 def test_fetch_gives_the_exported_folder_and_refuses_changed_bytes(
