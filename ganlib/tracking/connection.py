@@ -92,7 +92,12 @@ def error_code(error: Exception) -> str:
 
 
 def is_permanent(error: Exception) -> bool:
-    """Whether the same call would fail again for ever, whatever the server does."""
+    """Whether the same call would fail again for ever, whatever the server does.
+
+    A ValueError is ours, of the arguments; one of requests or json is of a garbled answer.
+    """
+    if isinstance(error, ValueError) and _module(error) in {"requests", "json", "simplejson"}:
+        return False
     return error_code(error) in PERMANENT or isinstance(error, FileNotFoundError | ValueError)
 
 
@@ -119,5 +124,8 @@ def explained(what: str) -> Iterator[None]:
 
 
 def _is_foreign(error: Exception) -> bool:
-    module = type(error).__module__.split(".")[0]
-    return module in {"mlflow", "requests", "sqlalchemy", "urllib3"}
+    return _module(error) in {"mlflow", "requests", "sqlalchemy", "urllib3"}
+
+
+def _module(error: Exception) -> str:
+    return type(error).__module__.split(".")[0]
