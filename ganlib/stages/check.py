@@ -22,11 +22,8 @@ def check(home: Home, config: PipelineConfig, *, fresh: bool = False) -> None:
     """
     space.check(config)
     prepare.parts(config)
-    for kind, name, settings in (
-        ("classifier", "classifier", config.classifier),
-        ("generator", "gan", config.gan),
-    ):
-        _start(home, config, kind, name, settings)
+    _start(home, config, "classifier", "classifier", config.classifier)
+    _start(home, config, "generator", "gan", config.gan)
     own = [part for part in _own(json.loads(canonical_json(config))) if part[0] != "data.source"]
     for path, build in own:
         if find(build.partition(":")[0]) is None:
