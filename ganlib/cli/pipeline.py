@@ -80,7 +80,7 @@ def execute(
         waiting = api.unsent(home.root)
         if waiting:
             view.say(
-                f"MLflow does not answer: readings of {waiting} runs wait in {home.spool}; "
+                f"MLflow does not answer: the readings of {waiting} run(s) wait in {home.spool}; "
                 "the next command sends them"
             )
     times["total"] = time.time() - begun

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -113,11 +114,13 @@ class Place:
         chosen = [word for setting in settings for word in ("--set", setting)]
         self.first = self.told(GANLIB, "run", "handwriting", "--home", "home", "--json", *chosen)
 
-    def told(self, *command: str) -> dict[str, Any]:
-        done = subprocess.run(command, cwd=self.root, capture_output=True, text=True)
+    def told(self, *command: str, **env: str) -> dict[str, Any]:
+        done = subprocess.run(
+            command, cwd=self.root, env={**os.environ, **env}, capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr
         document: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return document
+        return document | {"stderr": done.stderr}
 
 
 @pytest.fixture(scope="module")
@@ -160,3 +163,12 @@ def test_each_flow_alone_answers_from_the_records(second: dict[str, Any]) -> Non
 def test_the_champion_before_is_champion_again(place: Place, second: dict[str, Any]) -> None:
     assert second["before"].endswith("handwriting-generator/2")
     assert second["champion"].endswith("handwriting-generator/1")
+
+
+@pytest.mark.slow
+def test_what_mlflow_did_not_take_is_told_and_sent_by_the_next(place: Place) -> None:
+    command = (GANLIB, "data", "prepare", "digits", "--home", "home", "--json")
+    away = place.told(*command, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert away["result"]["unsent_runs"] >= 1
+    assert "MLflow does not answer" in away["stderr"]
+    assert place.told(*command)["result"]["unsent_runs"] == 0
