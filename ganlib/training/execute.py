@@ -14,6 +14,7 @@ from ganlib.errors import ConfigError
 from ganlib.storage import read_json
 from ganlib.training.journal import Journal, NullTracker, Tracker
 from ganlib.training.loop import Done, Evaluate, Moment, Report, Sample, Snapshot
+from ganlib.training.memory import keep_freed
 from ganlib.training.session import Session, begin, belongs_to, identity
 from ganlib.training.spec import GanProblem, Outcome, RunSpec
 from ganlib.training.stops import on_plateau
@@ -51,6 +52,7 @@ def execute(
         generator = load_model(Path(outcome.model)).module
     """
     torch.set_num_threads(spec.threads)
+    keep_freed()
     finished = _finished(spec)
     replicas.barrier()  # nobody writes before everybody has looked
     if finished is not None:
