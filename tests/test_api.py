@@ -32,6 +32,7 @@ SETTINGS = {
     "promotion.min_relative_coverage": 0.0,
     "promotion.max_scaled_distance": 5.0,
     "promotion.min_label_agreement": 0.0,
+    "promotion.min_judge_accuracy": 0.5,
     "promotion.min_classes_present": 0.0,
 }
 
