@@ -83,11 +83,12 @@ def test_a_home_that_an_earlier_kill_broke_is_mended(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     home = Home.open(tmp_path / "home")
     for after in STATEMENTS:
-        home.mlflow_db.unlink(missing_ok=True)
+        for left in home.root.glob("mlflow*"):
+            left.unlink()
         killed("alone", home.mlflow_db, after)
         assert is_unfinished(home.mlflow_db), after
     used(home)
-    names = sorted(p.name for p in home.root.glob("mlflow*"))
+    names = sorted(p.name for p in home.root.glob("mlflow*.db"))
     assert names == ["mlflow-unfinished-1.db", "mlflow.db"]
 
 
