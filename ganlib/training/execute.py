@@ -46,7 +46,7 @@ def execute(
             GanConfig(budget=Budget(images=20_000)),
             dataset_folder=str(dataset.folder),
             dataset_fingerprint=dataset.fingerprint,
-            run_folder="/tmp/run",
+            run_folder="run",
         )
         outcome = execute(spec, tracker=MemoryTracker())
         generator = load_model(Path(outcome.model)).module
