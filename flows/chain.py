@@ -111,8 +111,9 @@ def run(
 ) -> PipelineResult:
     """All stages up to `until`; finished ones answer from their records.
 
-    The first call continues the run that the same command left unfinished. Without `sweeping` the
-    configuration's own settings are trained.
+    Wrong values are refused before anything starts, whoever started the flow. The first call
+    continues the run that the same command left unfinished. Without `sweeping` the configuration's
+    own settings are trained.
     """
     place = str(os.path.abspath(home or os.environ.get("GANLIB_HOME") or ".ganlib"))
     with remains.noted(Path(place), flow_run_id), api.session(place):
@@ -122,6 +123,7 @@ def run(
         progress = _Progress(pipeline, place, config)
         where = tasks.Place(home=place, fresh=fresh, pipeline=pipeline, flow_run_id=flow_run_id)
         with _true_end(pipeline, place, config):
+            api.check(config, home=place, fresh=fresh)
             _stages(progress, where, config, until, sweeping)
         result = progress.result()
         api.finish(pipeline, home=place, verdict=result.verdict, description=_sentence(result))

@@ -46,8 +46,7 @@ def transient(error: object) -> bool:
     """Storage that failed may work in a minute; a wrong input or a diverged loss will not."""
     if not isinstance(error, (StorageError, ConnectionError)):
         return False
-    cause = error.__cause__
-    lasting = isinstance(cause, OSError) and cause.errno in LASTING
+    lasting = isinstance(error, StorageError) and error.errno in LASTING
     return not lasting and not isinstance(error, (Damaged, Busy))
 
 

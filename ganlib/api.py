@@ -21,7 +21,7 @@ else on purpose. A finished stage answers from its record, an unfinished one con
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal
@@ -234,14 +234,21 @@ def promote(
         return stage.run(context, candidate, evaluation, classifiers)
 
 
-def rollback(name: str, *, reason: str = "", home: Path | str | None = None) -> values.RolledBack:
+def rollback(
+    name: str,
+    *,
+    reason: str = "",
+    home: Path | str | None = None,
+    on_wait: Callable[[str], None] | None = None,
+) -> values.RolledBack:
     """Make the champion before this one champion again; `name` as in `digits-generator`.
 
-    Raises NotFound when there is no such model or no earlier champion.
+    `on_wait` is told who has the model meanwhile. Raises NotFound when there is no such model or
+    no earlier champion.
     """
     from ganlib.stages import promote as stage
 
-    return stage.rollback(Home.open(home), name, reason)
+    return stage.rollback(Home.open(home), name, reason, on_wait)
 
 
 def sample(

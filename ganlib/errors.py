@@ -37,8 +37,11 @@ class GanlibError(Exception):
         return f"{self.message}\n  {self.hint}" if self.hint else self.message
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Errors cross process borders (Ray, Prefect): keep hint, place and own fields on the way.
-        return (_rebuild, (type(self), self.message, self.__dict__.copy()))
+        return (_rebuild, (type(self), self.message, self.fields()))
+
+    def fields(self) -> dict[str, object]:
+        """What crosses process borders (Ray, Prefect) beside the message."""
+        return self.__dict__.copy()
 
     def to_dict(self) -> dict[str, str]:
         """The `error` member of a `--json` document."""
@@ -79,6 +82,19 @@ class NotFound(InputError):
 
 class StorageError(GanlibError):
     """`where` is the URI."""
+
+    @property
+    def errno(self) -> int | None:
+        """The system's number for it, if the system refused; it crosses process borders too."""
+        cause = self.__cause__
+        if isinstance(cause, OSError):
+            return cause.errno
+        told: int | None = self.__dict__.get("_errno")
+        return told
+
+    def fields(self) -> dict[str, object]:
+        told = self.errno
+        return super().fields() | ({} if told is None else {"_errno": told})
 
 
 class Damaged(StorageError):

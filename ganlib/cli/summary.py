@@ -159,7 +159,7 @@ def _left_out(data: DatasetRef) -> list[tuple[str, str, str]]:
 def _metrics(done: PipelineResult) -> list[tuple[str, str, str, str]]:
     assert done.evaluation
     known = {m.metric: m for m in done.evaluation.candidate.metrics}
-    return [
+    rows = [
         (
             name.replace("_", " "),
             f"{known[name].value:.4g}",
@@ -169,6 +169,11 @@ def _metrics(done: PipelineResult) -> list[tuple[str, str, str, str]]:
         for name in SHOWN
         if name in known
     ]
+    halves = known.get("split_half_distance")
+    if halves:
+        told = ("  of two real halves", "", f"{halves.spread:.2g}", f"{halves.value:.4g}")
+        rows.insert(1, told)
+    return rows
 
 
 def _times(done: PipelineResult, times: dict[str, float]) -> list[tuple[str, str, str]]:

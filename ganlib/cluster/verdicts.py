@@ -98,7 +98,7 @@ def to_dict(error: BaseException) -> dict[str, Any]:
             where="training",
             hint="the whole traceback is in the worker's log",
         )
-    fields = {name: _plain(value) for name, value in vars(error).items()}
+    fields = {name: _plain(value) for name, value in error.fields().items()}
     return {"type": type(error).__name__, "message": error.message, "fields": fields}
 
 

@@ -91,6 +91,14 @@ class Reference:
             scaled_distance=scaled_distance(real_NF, other_NF), samples=len(real_NF), **vars(found)
         )
 
+    def split_half(self, seed: int) -> float:
+        """Scaled distance between two random halves: at half the count, so it errs upwards."""
+        row_N = _drawn(self.samples, None, seed, "halves").to(self.feature_NF.device)
+        half = self.samples // 2
+        return scaled_distance(
+            self.feature_NF[row_N[:half]], self.feature_NF[row_N[half : 2 * half]]
+        )
+
     def compare(self, fake_NF: Tensor, neighbours: int) -> Prdc:
         """Generated features, as many as there are real ones, against these."""
         radius_N = self.squared_radii(neighbours)

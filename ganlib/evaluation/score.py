@@ -104,7 +104,10 @@ def repeated(
     present_share: float,
     replicas: Replicas | None = None,
 ) -> EvaluationTable:
-    """`score` for each seed: the mean, the spread, and the floor of each metric."""
+    """`score` for each seed: the mean, the spread, and the floor of each metric.
+
+    split_half_distance is real against real as well: the scaled distance of two random halves.
+    """
     all_scores = [
         score(
             generator,
@@ -118,24 +121,28 @@ def repeated(
         for seed in seeds
     ]
     floors = _floors(reference, neighbours, present_share)
-    rows = []
-    for metric in _METRICS:
-        values = [scores[metric] for scores in all_scores]
-        rows.append(
-            Row(
-                metric=metric,
-                value=fmean(values),
-                spread=stdev(values) if len(values) > 1 else 0.0,
-                floor=floors[metric],
-                samples=reference.samples,
-                extractor=extractor.name,
-            )
-        )
+    rows = [
+        _row(metric, [scores[metric] for scores in all_scores], reference, floors[metric])
+        for metric in _METRICS
+    ]
+    halves = [reference.split_half(seed) for seed in seeds]
+    rows.append(_row("split_half_distance", halves, reference, math.nan))
     shares = zip(*(scores.share_K for scores in all_scores), strict=True)
     return EvaluationTable(
         rows=tuple(rows),
         share_K=tuple(fmean(share) for share in shares),
         real_share_K=tuple(reference.shares().tolist()),
+    )
+
+
+def _row(metric: str, values: Sequence[float], reference: Reference, floor: float) -> Row:
+    return Row(
+        metric=metric,
+        value=fmean(values),
+        spread=stdev(values) if len(values) > 1 else 0.0,
+        floor=floor,
+        samples=reference.samples // 2 if metric == "split_half_distance" else reference.samples,
+        extractor=reference.extractor,
     )
 
 

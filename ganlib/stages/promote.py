@@ -323,14 +323,19 @@ def _sentence(decision: Decision) -> str:
     return f"{decision.generator.uri} {decision.verdict.replace('_', ' ')}: {reasons}."
 
 
-def rollback(home: Home, name: str, reason: str) -> RolledBack:
+def rollback(
+    home: Home, name: str, reason: str, on_wait: Callable[[str], None] | None = None
+) -> RolledBack:
+    """`on_wait` is told whose promotion is waited for."""
     from ganlib import tracking
 
     full = name if name.endswith(("-generator", "-classifier")) else f"{name}-generator"
     check: Callable[[Path], None] = (
         _try_generator if full.endswith("-generator") else _try_classifier
     )
-    done = tracking.rollback(home, full, load_and_sample=check, reason=reason or "asked for")
+    done = tracking.rollback(
+        home, full, load_and_sample=check, reason=reason or "asked for", on_wait=on_wait
+    )
     log = tracking.history(home, full)
     return RolledBack(
         name=full,

@@ -104,13 +104,16 @@ def run(
 ) -> Iterator[Moment]:
     """Train from clock `start`; at one clock: report, evaluate, sample, snapshot, and at last done.
 
-    There is a report before any other moment, so a snapshot leaves no half-made means behind.
+    There is a report before any other moment, so a snapshot leaves no half-made means behind;
+    only a sample of what is not trained yet comes before the first step.
     Raises Diverged at the first moment after a scalar stopped being finite; until a moment nothing
     waits for the device.
     """
     device = image_NHWC.device
     tally = _Tally(device)
     clock = start
+    if clock == 0:
+        yield Sample(0)
     while clock < plan.total:
         index_N = indices(len(label_N), plan.seed, clock, plan.turn)
         mine_N = torch.cat([replicas.slice(part_N) for part_N in torch.split(index_N, plan.batch)])

@@ -52,6 +52,14 @@ def test_without_training_images_one_half_is_compared_with_the_other(judge, digi
     assert floor.coverage == prdc(a, b, 3).coverage
 
 
+def test_two_halves_of_the_real_are_apart_by_chance_alone(judge, digits):
+    real = built(judge, digits)
+    apart = [real.split_half(seed) for seed in (1, 2)]
+    assert apart[0] == real.split_half(1) != apart[1]
+    assert real.floor(5).scaled_distance < min(apart)  # at half the count it errs upwards
+    assert max(apart) < 0.2
+
+
 def test_fewer_training_images_than_held_out_ones(judge, digits):
     train, _, held_out, label = digits
     real = reference.build(held_out, label, judge, None, 0, other_NHWC=train[:50])

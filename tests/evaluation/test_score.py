@@ -47,7 +47,10 @@ def test_a_perfect_generator_scores_what_real_images_score(judge, digits, real):
     frame = table.to_frame()
     columns = ["metric", "value", "spread", "floor", "samples", "extractor"]
     assert list(frame.columns) == columns
-    assert set(frame["samples"]) == {real.samples}
+    assert set(frame["samples"][:-1]) == {real.samples}
+    halves = table["split_half_distance"]
+    assert halves.samples == real.samples // 2
+    assert halves.value > table["scaled_distance"].floor
     assert set(frame["extractor"]) == {"judge:features"}
     for metric in ("coverage", "precision", "label_agreement"):
         assert table[metric].value == pytest.approx(table[metric].floor, abs=0.06), metric
@@ -97,7 +100,7 @@ def test_scores_are_a_mapping_that_depends_on_the_seed_alone(judge, digits, real
     assert one == again
     assert dict(one) != dict(other)
     assert "share_K" not in one
-    assert set(one) == {
+    assert {*one, "split_half_distance"} == {
         row.metric for row in repeated(generator, real, judge, seeds=[1], **SETTINGS).rows
     }
     with pytest.raises(KeyError):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ganlib.config import Folder, load_recipe, overlay
-from ganlib.errors import DataError
+from ganlib.errors import ConfigError, DataError
 
 
 def ask(path: str, body: dict[str, Any]) -> Any:
@@ -70,6 +70,20 @@ def test_bad_images_fail_once_and_as_themselves(prefect_home: Path, tmp_path: Pa
     assert run["state_type"] == "FAILED"
     records = [json.loads(p.read_text()) for p in (prefect_home / "runs/pipelines").glob("*.json")]
     assert [r["status"] for r in records if r["name"] == "empty"] == ["FAILED"]
+
+
+def test_a_flow_that_nobody_checked_before_refuses_before_any_work(
+    prefect_home: Path, tmp_path: Path
+) -> None:
+    from flows.train import train
+
+    config = overlay(load_recipe("digits"), {"gan.init_from": "models:/nobody/1"})
+    with pytest.raises(ConfigError, match=r"gan\.init_from"):
+        train(config.model_copy(update={"name": "unchecked"}), home=str(prefect_home))
+    (run,) = ask("flow_runs/filter", {"flow_runs": {"name": {"any_": ["unchecked"]}}})
+    assert run["state_type"] == "FAILED"
+    tasks = ask("task_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})
+    assert tasks == []
 
 
 def test_a_refusal_is_a_state_with_its_own_name_and_an_event(prefect_home: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import pickle
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from prefect.states import Failed
 
 from flows import tasks
 from flows.policy import DELAYS_S, RETRIES, _worth_another_try
+from ganlib.cluster.verdicts import from_dict, to_dict
 from ganlib.errors import (
     Busy,
     ConfigError,
@@ -61,7 +63,9 @@ def test_a_disk_that_stays_as_it_is_is_not_tried_again(number: int, again: bool)
     cause = OSError(number, "as the system says it")
     error = atomic.explain(cause, Path("/home/shards"))
     error.__cause__ = cause
-    assert _worth_another_try(None, None, Failed(data=error, message="x")) is again
+    abroad = pickle.loads(pickle.dumps(error)), from_dict(to_dict(error))  # Prefect's way, Ray's
+    for told in (error, *abroad):
+        assert _worth_another_try(None, None, Failed(data=told, message="x")) is again
 
 
 @pytest.mark.parametrize("name", ["prepare", "classifiers", "sweep", "gan", "evaluate", "promote"])

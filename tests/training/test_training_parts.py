@@ -195,6 +195,7 @@ PLAN = Plan(30, 4, Cadence(report=5, evaluate=9, sample=16, snapshot=24), seed=0
 def test_moments_are_a_function_of_the_clock() -> None:
     found = moments(PLAN, Counting())
     assert [(type(m), m.clock) for m in found] == [
+        (Sample, 0),
         (Report, 8),
         (Report, 12),
         (Evaluate, 12),
@@ -209,8 +210,8 @@ def test_moments_are_a_function_of_the_clock() -> None:
         (Snapshot, 32),
         (Done, 32),
     ]
-    assert found[0].values == {"fine": 1.0, "clock": 2.0}
-    assert found[1].values["clock"] == 8.0
+    assert found[1].values == {"fine": 1.0, "clock": 2.0}
+    assert found[2].values["clock"] == 8.0
 
 
 def test_a_continued_loop_sees_the_same_images_and_moments() -> None:

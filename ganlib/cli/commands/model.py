@@ -51,7 +51,9 @@ def rollback(options: Options, name: str, reason: str) -> Answer:
     options.unused()
     from ganlib import api
 
-    done = api.rollback(name, reason=reason, home=options.place)
+    done = api.rollback(
+        name, reason=reason, home=options.place, on_wait=lambda who: click.echo(who, err=True)
+    )
 
     def show(console: Console) -> None:
         console.print(f"{done.name}: {done.champion} is champion; it was {done.before}")
