@@ -2,28 +2,19 @@
 
 from ganlib.config.base import Config, canonical_json, fingerprint
 from ganlib.config.classifier import ClassifierConfig, Distortion
+from ganlib.config.classifier_networks import ClassifierNetwork, LeNet5, SmallResNet
 from ganlib.config.cluster import ClusterConfig
 from ganlib.config.custom import Custom
 from ganlib.config.data import Arrays, Cifar10, DataConfig, Digits, Folder, Idx, Source
 from ganlib.config.evaluation import EvaluationConfig, PromotionConfig
-from ganlib.config.gan import (
-    AdversarialLoss,
-    DiscriminatorConfig,
-    Ema,
-    GanConfig,
-    GeneratorConfig,
-    Hinge,
-    NonSaturating,
-)
-from ganlib.config.networks import (
-    ClassifierNetwork,
+from ganlib.config.gan import DiscriminatorConfig, Ema, GanConfig, GeneratorConfig
+from ganlib.config.gan_networks import (
     DcganDiscriminator,
     DcganGenerator,
     DiscriminatorNetwork,
     GeneratorNetwork,
-    LeNet5,
-    SmallResNet,
 )
+from ganlib.config.losses import AdversarialLoss, Hinge, NonSaturating
 from ganlib.config.overlay import nearest, overlay, parse, parse_assignments
 from ganlib.config.pipeline import PipelineConfig
 from ganlib.config.recipes import load, load_recipe, recipe_names, recipe_text

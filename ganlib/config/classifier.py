@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from ganlib.config.base import Config
-from ganlib.config.networks import ClassifierNetwork, SmallResNet
+from ganlib.config.classifier_networks import ClassifierNetwork, SmallResNet
 from ganlib.config.training import Adam, Budget, Cadence, Constant, Precision, Schedule
 
 

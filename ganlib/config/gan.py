@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
 from pydantic import Field
 
 from ganlib.config.base import Config
-from ganlib.config.custom import Custom
-from ganlib.config.networks import (
+from ganlib.config.gan_networks import (
     DcganDiscriminator,
     DcganGenerator,
     DiscriminatorNetwork,
     GeneratorNetwork,
 )
+from ganlib.config.losses import AdversarialLoss, Hinge
 from ganlib.config.training import Adam, Budget, Cadence, Constant, Plateau, Precision, Schedule
-
-
-class Hinge(Config):
-    """Lim and Ye 2017."""
-
-    kind: Literal["hinge"] = "hinge"
-
-
-class NonSaturating(Config):
-    """Goodfellow et al. 2014, section 3."""
-
-    kind: Literal["non_saturating"] = "non_saturating"
-
-
-AdversarialLoss = Annotated[Hinge | NonSaturating | Custom, Field(discriminator="kind")]
 
 
 class GeneratorConfig(Config):

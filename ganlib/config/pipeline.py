@@ -7,10 +7,10 @@ from pydantic import Field, model_validator
 from ganlib.config.base import Config
 from ganlib.config.classifier import ClassifierConfig
 from ganlib.config.cluster import ClusterConfig
+from ganlib.config.custom import Custom
 from ganlib.config.data import DataConfig
 from ganlib.config.evaluation import EvaluationConfig, PromotionConfig
 from ganlib.config.gan import GanConfig
-from ganlib.config.networks import DcganDiscriminator, DcganGenerator, LeNet5
 from ganlib.config.sweep import SweepConfig
 
 
@@ -39,26 +39,15 @@ class PipelineConfig(Config):
         return self
 
     @model_validator(mode="after")
-    def _pixels_suffice(self) -> PipelineConfig:
-        if isinstance(self.classifier.network, LeNet5) and self.data.size < 12:
-            raise ValueError(
-                f"data.size is {self.data.size}; classifier.network lenet5 needs 12 or more, "
-                "a resnet takes smaller ones"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _sizes_double(self) -> PipelineConfig:
-        base = self.data.size
-        while base > 7:
-            if base % 2:
-                break
-            base //= 2
-        dcgan = isinstance(self.gan.generator.network, DcganGenerator) or isinstance(
-            self.gan.discriminator.network, DcganDiscriminator
-        )
-        if dcgan and not 4 <= base <= 7:
-            raise ValueError(
-                f"data.size is {self.data.size}; a dcgan needs 4, 5, 6 or 7 times a power of two"
-            )
+    def _networks_fit(self) -> PipelineConfig:
+        for name, network in (
+            ("classifier.network", self.classifier.network),
+            ("gan.generator.network", self.gan.generator.network),
+            ("gan.discriminator.network", self.gan.discriminator.network),
+        ):
+            needs = "" if isinstance(network, Custom) else network.needs(self.data.size)
+            if needs:
+                raise ValueError(
+                    f"data.size is {self.data.size}; {name} {network.kind} needs {needs}"
+                )
         return self

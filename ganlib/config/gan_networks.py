@@ -1,4 +1,9 @@
-"""Networks by name. Sizes that depend on the data (pixels, channels, classes) are not here."""
+"""Generators and discriminators by name.
+
+Sizes that depend on the data (pixels, channels, classes) are not here.
+
+`needs(size)` says what the network asks of data.size; it is empty where that size will do.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +15,17 @@ from ganlib.config.base import Config
 from ganlib.config.custom import Custom
 
 
-class LeNet5(Config):
-    """LeCun et al. 1998; ReLU and max pooling, 84 features. Needs 12 pixels or more."""
-
-    kind: Literal["lenet5"] = "lenet5"
-    width: int = Field(default=1, ge=1, le=16, description="times the paper's channels")
-
-
-class SmallResNet(Config):
-    """He et al. 2015 for small images: three groups of `blocks` blocks, `width` doubling."""
-
-    kind: Literal["resnet"] = "resnet"
-    width: int = Field(default=16, ge=4, le=256)
-    blocks: int = Field(default=1, ge=1, le=18)
-
-
-ClassifierNetwork = Annotated[LeNet5 | SmallResNet | Custom, Field(discriminator="kind")]
+def _doubling(size: int) -> str:
+    """What a network that doubles and halves the side asks of it; empty if `size` will do."""
+    base = size
+    while base > 7 and base % 2 == 0:
+        base //= 2
+    if 4 <= base <= 7 and base < size:
+        return ""
+    return (
+        "4, 5, 6 or 7 times a power of two: "
+        "8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64 and so on"
+    )
 
 
 class DcganGenerator(Config):
@@ -36,6 +36,9 @@ class DcganGenerator(Config):
     latent_size: int = Field(default=64, ge=1, le=1024)
     embedding_size: int = Field(default=32, ge=1, le=512)
 
+    def needs(self, size: int) -> str:
+        return _doubling(size)
+
 
 class DcganDiscriminator(Config):
     """Radford et al. 2015 with spectral norm and a projection output (Miyato and Koyama 2018)."""
@@ -43,6 +46,9 @@ class DcganDiscriminator(Config):
     kind: Literal["dcgan"] = "dcgan"
     width: int = Field(default=32, ge=4, le=512, description="channels of the first layer")
     spectral_norm: bool = True
+
+    def needs(self, size: int) -> str:
+        return _doubling(size)
 
 
 GeneratorNetwork = Annotated[DcganGenerator | Custom, Field(discriminator="kind")]
