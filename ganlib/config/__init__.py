@@ -14,7 +14,19 @@ from ganlib.config.gan_networks import (
     DiscriminatorNetwork,
     GeneratorNetwork,
 )
-from ganlib.config.losses import AdversarialLoss, Hinge, NonSaturating
+from ganlib.config.losses import (
+    R1,
+    R2,
+    AdversarialLoss,
+    Hinge,
+    LeastSquares,
+    Minimax,
+    NonSaturating,
+    Penalties,
+    RelativisticPaired,
+    Wasserstein,
+    WganGp,
+)
 from ganlib.config.overlay import nearest, overlay, parse, parse_assignments
 from ganlib.config.pipeline import PipelineConfig
 from ganlib.config.recipes import load, load_recipe, recipe_names, recipe_text
@@ -31,6 +43,8 @@ from ganlib.config.training import (
 )
 
 __all__ = [
+    "R1",
+    "R2",
     "Adam",
     "AdversarialLoss",
     "Arrays",
@@ -62,18 +76,24 @@ __all__ = [
     "Hinge",
     "Idx",
     "LeNet5",
+    "LeastSquares",
     "LogUniform",
+    "Minimax",
     "NonSaturating",
+    "Penalties",
     "PipelineConfig",
     "Plateau",
     "Precision",
     "PromotionConfig",
     "Range",
+    "RelativisticPaired",
     "Schedule",
     "SmallResNet",
     "Source",
     "SweepConfig",
     "Uniform",
+    "Wasserstein",
+    "WganGp",
     "canonical_json",
     "fingerprint",
     "load",

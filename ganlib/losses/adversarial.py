@@ -12,7 +12,16 @@ from typing import assert_never
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganlib.config import AdversarialLoss, Custom, Hinge, NonSaturating
+from ganlib.config import (
+    AdversarialLoss,
+    Custom,
+    Hinge,
+    LeastSquares,
+    Minimax,
+    NonSaturating,
+    RelativisticPaired,
+    Wasserstein,
+)
 from ganlib.config.custom import resolve
 from ganlib.errors import ConfigError
 
@@ -37,7 +46,17 @@ def build(config: AdversarialLoss) -> Adversarial:
         case Hinge():
             return Adversarial(hinge_discriminator, hinge_generator)
         case NonSaturating():
-            return Adversarial(non_saturating_discriminator, non_saturating_generator)
+            return Adversarial(logistic_discriminator, non_saturating_generator)
+        case Minimax():
+            return Adversarial(logistic_discriminator, minimax_generator)
+        case LeastSquares():
+            return Adversarial(least_squares_discriminator, least_squares_generator)
+        case Wasserstein():
+            return Adversarial(wasserstein_discriminator, wasserstein_generator)
+        case RelativisticPaired():
+            return Adversarial(
+                relativistic_discriminator, relativistic_generator, relativistic=True
+            )
         case Custom():
             return _custom(config)
         case _:
@@ -54,7 +73,7 @@ def hinge_generator(fake_logit_N: Tensor, real_logit_N: Tensor | None) -> Tensor
     return -fake_logit_N
 
 
-def non_saturating_discriminator(real_logit_N: Tensor, fake_logit_N: Tensor) -> Tensor:
+def logistic_discriminator(real_logit_N: Tensor, fake_logit_N: Tensor) -> Tensor:
     """-log s(D(x)) - log(1 - s(D(G(z)))), s the logistic: Goodfellow et al. 2014, eq. 1."""
     return F.softplus(-real_logit_N) + F.softplus(fake_logit_N)
 
@@ -62,6 +81,52 @@ def non_saturating_discriminator(real_logit_N: Tensor, fake_logit_N: Tensor) -> 
 def non_saturating_generator(fake_logit_N: Tensor, real_logit_N: Tensor | None) -> Tensor:
     """-log s(D(G(z))): Goodfellow et al. 2014, section 3."""
     return F.softplus(-fake_logit_N)
+
+
+def minimax_generator(fake_logit_N: Tensor, real_logit_N: Tensor | None) -> Tensor:
+    """log(1 - s(D(G(z)))), below zero: Goodfellow et al. 2014, eq. 1."""
+    return -F.softplus(fake_logit_N)
+
+
+def least_squares_discriminator(real_logit_N: Tensor, fake_logit_N: Tensor) -> Tensor:
+    """1/2 (D(x) - 1)^2 + 1/2 D(G(z))^2, with the paper's halves: Mao et al. 2017, eq. 9.
+
+    It balances at a logit of 1/2, not 0.
+    """
+    return ((real_logit_N - 1) ** 2 + fake_logit_N**2) / 2
+
+
+def least_squares_generator(fake_logit_N: Tensor, real_logit_N: Tensor | None) -> Tensor:
+    """1/2 (D(G(z)) - 1)^2, with the paper's half: Mao et al. 2017, eq. 9."""
+    return (fake_logit_N - 1) ** 2 / 2
+
+
+def wasserstein_discriminator(real_logit_N: Tensor, fake_logit_N: Tensor) -> Tensor:
+    """D(G(z)) - D(x), minus the distance if D is the best 1-Lipschitz one: Arjovsky 2017, eq. 3."""
+    return fake_logit_N - real_logit_N
+
+
+def wasserstein_generator(fake_logit_N: Tensor, real_logit_N: Tensor | None) -> Tensor:
+    """-D(G(z)): Arjovsky et al. 2017, theorem 3."""
+    return -fake_logit_N
+
+
+def relativistic_discriminator(real_logit_N: Tensor, fake_logit_N: Tensor) -> Tensor:
+    """-log s(D(x) - D(G(z))), the real sample and the fake one of the same place paired.
+
+    Jolicoeur-Martineau 2019 with the logistic; Huang et al. 2024 (R3GAN), eq. 2.
+    """
+    return F.softplus(fake_logit_N - real_logit_N)
+
+
+def relativistic_generator(fake_logit_N: Tensor, real_logit_N: Tensor | None) -> Tensor:
+    """-log s(D(G(z)) - D(x)), the discriminator's with the two exchanged.
+
+    Raises ValueError without the real logits.
+    """
+    if real_logit_N is None:
+        raise ValueError("a relativistic generator loss needs the logits of the real samples")
+    return F.softplus(real_logit_N - fake_logit_N)
 
 
 def _custom(config: Custom) -> Adversarial:
