@@ -26,9 +26,9 @@ def distort(image_NCHW: Tensor, offset_N2: Tensor, flip_N: Tensor, fill: float =
     """
     height, width = image_NCHW.shape[2:]
     edge = max(int(offset_N2.abs().max()), 0) if len(offset_N2) else 0
-    offset_N2, flip_N = offset_N2.to(image_NCHW.device), flip_N.to(image_NCHW.device)
-    if not edge and not bool(flip_N.any()):
+    if not edge and not bool(flip_N.any()):  # asked of the CPU, where the draws are made
         return image_NCHW
+    offset_N2, flip_N = offset_N2.to(image_NCHW.device), flip_N.to(image_NCHW.device)
     row_NH = torch.arange(height, device=image_NCHW.device) - offset_N2[:, :1]
     column_NW = torch.arange(width, device=image_NCHW.device) - offset_N2[:, 1:]
     column_NW = torch.where(flip_N[:, None], width - 1 - column_NW, column_NW)

@@ -1,8 +1,16 @@
 """Frozen, closed configuration values: what a recipe, a flow's parameters and `--set` all are."""
 
+from ganlib.config.augmentation import Ada, DiffAugment, DiscriminatorAugmentation
 from ganlib.config.base import Config, canonical_json, fingerprint
 from ganlib.config.classifier import ClassifierConfig, Distortion
-from ganlib.config.classifier_networks import ClassifierNetwork, LeNet5, SmallResNet
+from ganlib.config.classifier_networks import (
+    AlexNet,
+    CifarResNet,
+    ClassifierNetwork,
+    LeNet5,
+    ResNet18,
+    SmallResNet,
+)
 from ganlib.config.cluster import ClusterConfig
 from ganlib.config.custom import Custom
 from ganlib.config.data import Arrays, Cifar10, DataConfig, Digits, Folder, Idx, Source
@@ -37,22 +45,29 @@ from ganlib.config.training import (
     Cadence,
     Constant,
     Cosine,
+    OneCycle,
+    Optimiser,
     Plateau,
     Precision,
     Schedule,
+    Sgd,
+    Step,
 )
 
 __all__ = [
     "R1",
     "R2",
+    "Ada",
     "Adam",
     "AdversarialLoss",
+    "AlexNet",
     "Arrays",
     "Asha",
     "Budget",
     "Cadence",
     "Choice",
     "Cifar10",
+    "CifarResNet",
     "ClassifierConfig",
     "ClassifierNetwork",
     "ClusterConfig",
@@ -63,7 +78,9 @@ __all__ = [
     "DataConfig",
     "DcganDiscriminator",
     "DcganGenerator",
+    "DiffAugment",
     "Digits",
+    "DiscriminatorAugmentation",
     "DiscriminatorConfig",
     "DiscriminatorNetwork",
     "Distortion",
@@ -80,6 +97,8 @@ __all__ = [
     "LogUniform",
     "Minimax",
     "NonSaturating",
+    "OneCycle",
+    "Optimiser",
     "Penalties",
     "PipelineConfig",
     "Plateau",
@@ -87,9 +106,12 @@ __all__ = [
     "PromotionConfig",
     "Range",
     "RelativisticPaired",
+    "ResNet18",
     "Schedule",
+    "Sgd",
     "SmallResNet",
     "Source",
+    "Step",
     "SweepConfig",
     "Uniform",
     "Wasserstein",

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
 
 from ganlib.config.base import Config
 from ganlib.config.classifier_networks import ClassifierNetwork, SmallResNet
-from ganlib.config.training import Adam, Budget, Cadence, Constant, Precision, Schedule
+from ganlib.config.training import (
+    Adam,
+    Budget,
+    Cadence,
+    Constant,
+    Optimiser,
+    Precision,
+    Schedule,
+)
+
+Weight = Annotated[float, Field(ge=0)]
 
 
 class Distortion(Config):
@@ -20,11 +32,19 @@ class ClassifierConfig(Config):
     """Network, optimiser, budget; `seed` and `seed + 1` make the judge and the selector."""
 
     network: ClassifierNetwork = SmallResNet()
-    optimiser: Adam = Adam()
+    optimiser: Optimiser = Adam()
     schedule: Schedule = Constant()
     batch_size: int = Field(default=64, ge=2, description="over all workers")
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    class_weights: Literal["none", "balanced"] | tuple[Weight, ...] = Field(
+        default="none",
+        description="of each class's loss: by its rarity in the training images, or in the order "
+        "of the classes",
+    )
     distortion: Distortion = Distortion()
+    mixup: float = Field(
+        default=0.0, ge=0, le=10, description="alpha of Zhang et al. 2018; 0 switches it off"
+    )
     budget: Budget = Budget(images=60_000)
     cadence: Cadence = Cadence()
     precision: Precision = "auto"
@@ -32,3 +52,9 @@ class ClassifierConfig(Config):
     init_from: str | None = Field(
         default=None, description="models:/name/version or models:/name@alias"
     )
+
+    @model_validator(mode="after")
+    def _some_class_counts(self) -> ClassifierConfig:
+        if isinstance(self.class_weights, tuple) and not any(self.class_weights):
+            raise ValueError("class_weights are all 0, and nothing would be learnt")
+        return self

@@ -34,4 +34,46 @@ class SmallResNet(Config):
         return ""
 
 
-ClassifierNetwork = Annotated[LeNet5 | SmallResNet | Custom, Field(discriminator="kind")]
+class CifarResNet(Config):
+    """He et al. 2015, section 4.2, as it was: 16, 32, 64 channels and shortcuts without weights."""
+
+    kind: Literal["cifar_resnet"] = "cifar_resnet"
+    depth: Literal[20, 32, 44, 56, 110] = 20
+
+    def needs(self, size: int) -> str:
+        return ""
+
+
+class ResNet18(Config):
+    """He et al. 2015, table 1. The small stem halves nothing, for images below 64 pixels."""
+
+    kind: Literal["resnet18"] = "resnet18"
+    stem: Literal["small", "imagenet"] = "small"
+    width: int = Field(default=64, ge=4, le=256, description="channels of the first group")
+
+    def needs(self, size: int) -> str:
+        if self.stem == "imagenet" and size < 32:
+            return "32 or more with stem imagenet; stem small takes smaller ones"
+        return ""
+
+
+class AlexNet(Config):
+    """Krizhevsky 2014 (one tower); the small variant keeps its five convolutions, all 3x3.
+
+    `width` is the first convolution's channels; all others, and the two hidden layers, go with it.
+    """
+
+    kind: Literal["alexnet"] = "alexnet"
+    variant: Literal["small", "imagenet"] = "small"
+    width: int = Field(default=64, ge=4, le=256)
+    dropout: float = Field(default=0.5, ge=0, lt=1, description="before both hidden layers")
+
+    def needs(self, size: int) -> str:
+        if self.variant == "imagenet" and size < 63:
+            return "63 or more with variant imagenet; variant small takes smaller ones"
+        return ""
+
+
+ClassifierNetwork = Annotated[
+    LeNet5 | SmallResNet | CifarResNet | ResNet18 | AlexNet | Custom, Field(discriminator="kind")
+]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from ganlib.config.base import Config
 
@@ -14,25 +15,83 @@ Precision = Literal["auto", "float64", "float32", "bfloat16"]
 class Adam(Config):
     """Kingma and Ba 2015; decoupled weight decay (Loshchilov and Hutter 2019) when it is not 0."""
 
+    kind: Literal["adam"] = "adam"
     learning_rate: float = Field(default=1e-3, gt=0, le=1)
     beta1: float = Field(default=0.9, ge=0, lt=1)
     beta2: float = Field(default=0.999, ge=0, lt=1)
     weight_decay: float = Field(default=0.0, ge=0)
 
 
-class Constant(Config):
+class Sgd(Config):
+    """Stochastic gradient descent with heavy-ball momentum; the decay is added to the gradient."""
+
+    kind: Literal["sgd"] = "sgd"
+    learning_rate: float = Field(default=0.1, gt=0, le=100)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    nesterov: bool = Field(default=False, description="Sutskever et al. 2013")
+    weight_decay: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _nesterov_has_momentum(self) -> Sgd:
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov looks ahead along the momentum, and momentum is 0")
+        return self
+
+
+def _adam_unless_told(value: Any) -> Any:
+    return {"kind": "adam", **value} if isinstance(value, Mapping) else value
+
+
+Optimiser = Annotated[Adam | Sgd, Field(discriminator="kind"), BeforeValidator(_adam_unless_told)]
+"""Without a kind it is Adam."""
+
+
+class _Warmed(Config):
+    warmup_images: int = Field(default=0, ge=0, description="linear from zero over these images")
+
+
+class Constant(_Warmed):
+    """The learning rate as it is."""
+
     kind: Literal["constant"] = "constant"
 
 
-class Cosine(Config):
-    """Linear warm-up, then half a cosine down to `final` of the rate at the end of the budget."""
+class Cosine(_Warmed):
+    """After the warm-up half a cosine down to `final` of the rate at the end of the budget."""
 
     kind: Literal["cosine"] = "cosine"
-    warmup_images: int = Field(default=0, ge=0)
     final: float = Field(default=0.0, ge=0, le=1)
 
 
-Schedule = Annotated[Constant | Cosine, Field(discriminator="kind")]
+class Step(_Warmed):
+    """The rate times `gamma` at each milestone, a share of the whole budget (He et al. 2015)."""
+
+    kind: Literal["step"] = "step"
+    milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        default=(0.5, 0.75), min_length=1, description="ascending shares of budget.images"
+    )
+    gamma: float = Field(default=0.1, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _milestones_ascend(self) -> Step:
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError(f"milestones must ascend, and {list(self.milestones)} do not")
+        return self
+
+
+class OneCycle(_Warmed):
+    """Smith and Topin 2018: up to the rate and down again, both along half a cosine.
+
+    The cycle begins after the warm-up; the momentum stays as it is.
+    """
+
+    kind: Literal["one_cycle"] = "one_cycle"
+    rise: float = Field(default=0.3, gt=0, lt=1, description="share of the cycle that goes up")
+    initial: float = Field(default=0.04, gt=0, le=1, description="of the rate, at the start")
+    final: float = Field(default=0.0, ge=0, le=1, description="of the rate, at the end")
+
+
+Schedule = Annotated[Constant | Cosine | Step | OneCycle, Field(discriminator="kind")]
 
 
 class Budget(Config):

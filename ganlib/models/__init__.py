@@ -5,6 +5,7 @@ registered model carries their sources and needs no ganlib.
 """
 
 from ganlib.models.build import build_classifier, build_discriminator, build_generator
+from ganlib.models.cnn import key_dropout
 from ganlib.models.export import LoadedModel, load_model, save_model
 from ganlib.models.latent import noise
 from ganlib.models.pixels import to_float, to_uint8
@@ -14,6 +15,7 @@ __all__ = [
     "build_classifier",
     "build_discriminator",
     "build_generator",
+    "key_dropout",
     "load_model",
     "noise",
     "save_model",

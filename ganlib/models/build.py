@@ -8,6 +8,8 @@ from typing import Any, assert_never
 from torch import nn
 
 from ganlib.config import (
+    AlexNet,
+    CifarResNet,
     ClassifierNetwork,
     Custom,
     DcganDiscriminator,
@@ -15,6 +17,7 @@ from ganlib.config import (
     DiscriminatorNetwork,
     GeneratorNetwork,
     LeNet5,
+    ResNet18,
     SmallResNet,
 )
 from ganlib.errors import ConfigError
@@ -38,10 +41,17 @@ def build_classifier(
     data = {"size": size, "channels": channels, "classes": classes}
     match network:
         case LeNet5(width=width):
-            small = "12 or more; a resnet takes smaller ones"
-            return _fit(cnn.LeNet5, small, **data, width=width)
+            return _fit(cnn.LeNet5, network.needs(size), **data, width=width)
         case SmallResNet(width=width, blocks=blocks):
             return cnn.SmallResNet(**data, width=width, blocks=blocks, replicas=replicas)
+        case CifarResNet(depth=depth):
+            return cnn.CifarResNet(**data, depth=depth, replicas=replicas)
+        case ResNet18(stem=stem, width=width):
+            sizes = network.needs(size)
+            return _fit(cnn.ResNet18, sizes, **data, stem=stem, width=width, replicas=replicas)
+        case AlexNet(variant=variant, width=width, dropout=dropout):
+            own = {"variant": variant, "width": width, "dropout": dropout}
+            return _fit(cnn.AlexNet, network.needs(size), **data, **own)
         case Custom(build=build, options=options):
             module = build_custom(build, options, replicas=replicas, **data)
             require(module, build, "classifier", ("features", "head", "feature_size"))

@@ -24,7 +24,14 @@ from ganlib.storage import read_json, write_bytes, write_json
 
 Kind = Literal["classifier", "generator"]
 FORMAT = 1
-_NETWORKS: tuple[type[nn.Module], ...] = (cnn.LeNet5, cnn.SmallResNet, gan.Generator)
+_NETWORKS: tuple[type[nn.Module], ...] = (
+    cnn.AlexNet,
+    cnn.CifarResNet,
+    cnn.LeNet5,
+    cnn.ResNet18,
+    cnn.SmallResNet,
+    gan.Generator,
+)
 
 
 @dataclass(frozen=True)

@@ -175,4 +175,5 @@ def _task(settings: GanConfig | ClassifierConfig, dataset: DatasetRef) -> Task:
     }
     if isinstance(settings, GanConfig):
         return GanTask(settings, **made)
-    return ClassifierTask(settings, **made)
+    # Weights change no speed, and the images are not counted for them here.
+    return ClassifierTask(settings, **made, count_K=torch.ones(len(dataset.classes)))

@@ -1,59 +1,84 @@
-"""Adam, fused where torch can, with its state as named tensors."""
+"""Adam and SGD, fused where torch can, with their state as named tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import assert_never
 
 import torch
 from torch import Tensor, nn
 
-from ganlib.config import Adam
+from ganlib.config import Adam, Sgd
 from ganlib.determinism import Replicas
 
-MOMENTS = ("exp_avg", "exp_avg_sq")
+MOMENTS = {"adam": ("exp_avg", "exp_avg_sq"), "sgd": ("momentum_buffer",)}
+"""What torch keeps for each parameter, in its shape; Adam's also has a `step`."""
 
 
 class Optimiser:
-    """Adam over one player's parameters; `named` gives each a name in the state."""
+    """Adam or SGD over one player's parameters; `named` gives each a name in the state."""
 
-    def __init__(self, module: nn.Module, config: Adam) -> None:
+    def __init__(self, module: nn.Module, config: Adam | Sgd) -> None:
         self.named = dict(module.named_parameters())
         self.rate = config.learning_rate
-        self.adam = torch.optim.AdamW(
-            self.named.values(),
-            lr=config.learning_rate,
-            betas=(config.beta1, config.beta2),
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
+        self.moments = MOMENTS[config.kind]
+        self.inner = _build(config, self.named.values())
 
     def step(self, loss: Tensor, factor: float, replicas: Replicas) -> None:
         """One step down the mean over ranks of `loss`, at `factor` times the learning rate."""
-        self.adam.zero_grad(set_to_none=True)
+        self.inner.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         replicas.average_gradients(self.named.values())
-        for group in self.adam.param_groups:
+        for group in self.inner.param_groups:
             group["lr"] = self.rate * factor
-        self.adam.step()
+        self.inner.step()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """`<moment>.<parameter>`; empty before the first step."""
+        """`<moment>.<parameter>`; empty before the first step, and for SGD without momentum."""
         found: dict[str, Tensor] = {}
         for name, parameter in self.named.items():
-            state = self.adam.state.get(parameter, {})
+            state = self.inner.state.get(parameter, {})
             found.update(
-                {f"{key}.{name}": state[key] for key in (*MOMENTS, "step") if key in state}
+                {
+                    f"{key}.{name}": state[key]
+                    for key in (*self.moments, "step")
+                    if state.get(key) is not None
+                }
             )
         return found
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Raises KeyError for a parameter with only half of its moments."""
-        self.adam.state.clear()
+        self.inner.state.clear()
         for name, parameter in self.named.items():
-            if f"step.{name}" not in state:
+            if not any(f"{key}.{name}" in state for key in (*self.moments, "step")):
                 continue
-            own = {key: torch.empty_like(parameter) for key in MOMENTS}  # in the weight's layout
+            own = {key: torch.empty_like(parameter) for key in self.moments}  # the weight's layout
             for key, tensor in own.items():
                 tensor.copy_(state[f"{key}.{name}"])
-            step = state[f"step.{name}"].clone().to(parameter.device)
-            self.adam.state[parameter] = {"step": step, **own}
+            if f"step.{name}" in state:
+                own["step"] = state[f"step.{name}"].clone().to(parameter.device)
+            self.inner.state[parameter] = own
+
+
+def _build(config: Adam | Sgd, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
+    match config:
+        case Adam():
+            return torch.optim.AdamW(
+                parameters,
+                lr=config.learning_rate,
+                betas=(config.beta1, config.beta2),
+                weight_decay=config.weight_decay,
+                fused=True,
+            )
+        case Sgd():
+            return torch.optim.SGD(
+                parameters,
+                lr=config.learning_rate,
+                momentum=config.momentum,
+                nesterov=config.nesterov,
+                weight_decay=config.weight_decay,
+                fused=True,
+            )
+        case _:
+            assert_never(config)

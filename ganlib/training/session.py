@@ -132,7 +132,8 @@ def begin(spec: RunSpec, replicas: Replicas, device: torch.device, tracker: Trac
             watch = GanWatch(task, held_out, train, selector, spec.evaluation)
             draws = gan.discriminator.steps
         case ClassifierProblem(config=classifier):
-            task = ClassifierTask(classifier, **made)
+            count_K = torch.bincount(train.label_N, minlength=len(dataset.classes))
+            task = ClassifierTask(classifier, **made, count_K=count_K)
             watch = ClassifierWatch(task, dataset.load("validation"))
             draws = 1
     session = Session(

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers import BatchNorm, Replicas
+from .blocks import groups, he_weights
 
 
 class SmallResNet(nn.Module):
@@ -35,18 +36,10 @@ class SmallResNet(nn.Module):
         self.feature_size = 4 * width
         self.stem = nn.Conv2d(channels, width, 3, padding=1, bias=False)
         self.norm = BatchNorm(width, replicas=replicas)
-        layers: list[nn.Module] = []
-        inputs = width
-        for group in range(3):
-            for block in range(blocks):
-                stride = 2 if group and not block else 1
-                layers.append(_Block(inputs, width << group, stride, replicas))
-                inputs = width << group
-        self.blocks = nn.Sequential(*layers)
+        outputs = [width << group for group in range(3)]
+        self.blocks = groups(outputs, blocks, inputs=width, replicas=replicas)
         self.head = nn.Linear(self.feature_size, classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        he_weights(self)
 
     def features(self, image_NCHW: Tensor) -> Tensor:
         """-> feature_NF, the mean over pixels of the last group."""
@@ -57,22 +50,3 @@ class SmallResNet(nn.Module):
         """-> logits_NK."""
         logits_NK: Tensor = self.head(self.features(image_NCHW))
         return logits_NK
-
-
-class _Block(nn.Module):
-    def __init__(self, inputs: int, outputs: int, stride: int, replicas: Replicas | None) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
-        self.norm1 = BatchNorm(outputs, replicas=replicas)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.norm2 = BatchNorm(outputs, replicas=replicas)
-        self.shortcut: nn.Module = nn.Identity()
-        if inputs != outputs or stride != 1:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride, bias=False),
-                BatchNorm(outputs, replicas=replicas),
-            )
-
-    def forward(self, x_NCHW: Tensor) -> Tensor:
-        y_NCHW = F.relu(self.norm1(self.conv1(x_NCHW)))
-        return F.relu(self.norm2(self.conv2(y_NCHW)) + self.shortcut(x_NCHW))
