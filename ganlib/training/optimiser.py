@@ -20,17 +20,22 @@ class Optimiser:
 
     def __init__(self, module: nn.Module, config: Adam | Sgd) -> None:
         self.named = dict(module.named_parameters())
-        self.rate = config.learning_rate
+        self.config = config
         self.moments = MOMENTS[config.kind]
         self.inner = _build(config, self.named.values())
 
-    def step(self, loss: Tensor, factor: float, replicas: Replicas) -> None:
-        """One step down the mean over ranks of `loss`, at `factor` times the learning rate."""
+    def step(self, loss: Tensor | Iterable[Tensor], factor: float, replicas: Replicas) -> None:
+        """One step down the mean over ranks of `loss`, at `factor` times the learning rate.
+
+        Several losses are added up; one that is only made when it is asked for is gone again
+        before the next, so that no more than one needs memory.
+        """
         self.inner.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+        for part in (loss,) if isinstance(loss, Tensor) else loss:
+            torch.autograd.backward(part)
         replicas.average_gradients(self.named.values())
         for group in self.inner.param_groups:
-            group["lr"] = self.rate * factor
+            group["lr"] = self.config.learning_rate * factor
         self.inner.step()
 
     def state_dict(self) -> dict[str, Tensor]:
