@@ -13,7 +13,7 @@ from ganlib.config.classifier_networks import (
 )
 from ganlib.config.cluster import ClusterConfig
 from ganlib.config.custom import Custom
-from ganlib.config.data import Arrays, Cifar10, DataConfig, Digits, Folder, Idx, Source
+from ganlib.config.data import Arrays, Cifar10, DataConfig, Digits, Folder, Idx, Reading, Source
 from ganlib.config.evaluation import EvaluationConfig, PromotionConfig
 from ganlib.config.gan import DiscriminatorConfig, Ema, GanConfig, GeneratorConfig
 from ganlib.config.gan_networks import (
@@ -21,6 +21,12 @@ from ganlib.config.gan_networks import (
     DcganGenerator,
     DiscriminatorNetwork,
     GeneratorNetwork,
+    MlpDiscriminator,
+    MlpGenerator,
+    R3ganDiscriminator,
+    R3ganGenerator,
+    SnResNetDiscriminator,
+    SnResNetGenerator,
 )
 from ganlib.config.losses import (
     R1,
@@ -96,6 +102,8 @@ __all__ = [
     "LeastSquares",
     "LogUniform",
     "Minimax",
+    "MlpDiscriminator",
+    "MlpGenerator",
     "NonSaturating",
     "OneCycle",
     "Optimiser",
@@ -104,12 +112,17 @@ __all__ = [
     "Plateau",
     "Precision",
     "PromotionConfig",
+    "R3ganDiscriminator",
+    "R3ganGenerator",
     "Range",
+    "Reading",
     "RelativisticPaired",
     "ResNet18",
     "Schedule",
     "Sgd",
     "SmallResNet",
+    "SnResNetDiscriminator",
+    "SnResNetGenerator",
     "Source",
     "Step",
     "SweepConfig",

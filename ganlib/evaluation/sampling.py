@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ganlib.models import noise, to_uint8
+from ganlib.models import kind_of, noise, to_uint8
 
 
 @torch.no_grad()
@@ -20,13 +20,13 @@ def generate(generator: nn.Module, seed_N: Tensor, label_N: Tensor, batch: int =
     Image i depends on seed_N[i] and label_N[i] alone. The generator's mode is left as it was.
     """
     weight = next(generator.parameters())
-    latent_size = cast(int, generator.latent_size)
+    latent_size, kind = cast(int, generator.latent_size), kind_of(generator)
     training = generator.training
     generator.eval()
     try:
         parts = []
         for start in range(0, max(len(seed_N), 1), batch):
-            z_BZ = noise(seed_N[start : start + batch], latent_size)
+            z_BZ = noise(seed_N[start : start + batch], latent_size, kind)
             label_B = label_N[start : start + batch].to(weight.device)
             parts.append(to_uint8(generator(z_BZ.to(weight), label_B)).cpu())
         return torch.cat(parts)

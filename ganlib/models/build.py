@@ -17,9 +17,16 @@ from ganlib.config import (
     DiscriminatorNetwork,
     GeneratorNetwork,
     LeNet5,
+    MlpDiscriminator,
+    MlpGenerator,
+    R3ganDiscriminator,
+    R3ganGenerator,
     ResNet18,
     SmallResNet,
+    SnResNetDiscriminator,
+    SnResNetGenerator,
 )
+from ganlib.config.gan_networks import Network
 from ganlib.errors import ConfigError
 from ganlib.models import cnn, gan
 from ganlib.models.custom import build_custom, require
@@ -68,22 +75,20 @@ def build_generator(
     classes: int,
     replicas: Replicas | None = None,
 ) -> nn.Module:
-    """(z_NZ, label_N) -> image_NCHW in [-1, 1]; has `latent_size`.
+    """(z_NZ, label_N) -> image_NCHW in [-1, 1]; has `latent_size` and `latent`.
 
     Raises ConfigError naming data.size if the network cannot make that size, or naming build.
     """
     data = {"size": size, "channels": channels, "classes": classes}
     match network:
-        case DcganGenerator(width=width, latent_size=latent, embedding_size=embedding):
-            return _fit(
-                gan.Generator,
-                _SIZES,
-                **data,
-                width=width,
-                latent_size=latent,
-                embedding_size=embedding,
-                replicas=replicas,
-            )
+        case DcganGenerator():
+            return _player(gan.dcgan.Generator, network, data, replicas=replicas)
+        case MlpGenerator():
+            return _player(gan.mlp.Generator, network, data, replicas=replicas)
+        case SnResNetGenerator():
+            return _player(gan.sn_resnet.Generator, network, data, replicas=replicas)
+        case R3ganGenerator():
+            return _player(gan.r3gan.Generator, network, data, replicas=replicas)
         case Custom(build=build, options=options):
             module = build_custom(build, options, replicas=replicas, **data)
             require(module, build, "generator", ("latent_size",))
@@ -99,22 +104,48 @@ def build_discriminator(
     channels: int,
     classes: int,
     replicas: Replicas | None = None,
+    packing: int = 1,
 ) -> nn.Module:
     """(image_NCHW, label_N) -> logit_N, above zero for real.
 
-    Raises ConfigError naming data.size if the network cannot take that size, or naming build.
+    With `packing` M > 1 (Lin et al. 2018) one sample is M images on top of each other, M * channels
+    in all, and its labels are (N, M). Raises ConfigError naming data.size if the network cannot
+    take that size, or naming build.
     """
-    data = {"size": size, "channels": channels, "classes": classes}
+    data = {"size": size, "channels": packing * channels, "classes": classes}
     match network:
-        case DcganDiscriminator(width=width, spectral_norm=spectral):
-            return _fit(gan.Discriminator, _SIZES, **data, width=width, spectral_norm=spectral)
+        case DcganDiscriminator():
+            return _player(gan.dcgan.Discriminator, network, data, replicas=replicas)
+        case MlpDiscriminator():
+            return _player(gan.mlp.Discriminator, network, data, replicas=replicas)
+        case SnResNetDiscriminator():
+            return _player(gan.sn_resnet.Discriminator, network, data, replicas=replicas)
+        case R3ganDiscriminator():
+            return _player(gan.r3gan.Discriminator, network, data, replicas=replicas)
         case Custom(build=build, options=options):
             return build_custom(build, options, replicas=replicas, **data)
         case _:
             assert_never(network)
 
 
-_SIZES = "4, 5, 6 or 7 times a power of two: 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64 ..."
+def _player(
+    player: Callable[..., nn.Module],
+    network: Network,
+    data: dict[str, int],
+    *,
+    replicas: Replicas | None,
+) -> nn.Module:
+    """The player with every field of its configuration; `arguments` are what builds it again."""
+    if needs := network.needs(data["size"]):
+        raise ConfigError(
+            f"{network.kind} cannot have {data['size']} pixels",
+            where="data.size",
+            hint=f"set data.size to {needs}",
+        )
+    arguments = {**data, **network.model_dump(mode="json", exclude={"kind"})}
+    module = player(**arguments, replicas=replicas)
+    module.arguments = arguments  # type: ignore[assignment]
+    return module
 
 
 def _fit(network: Callable[..., nn.Module], sizes: str, /, **arguments: Any) -> nn.Module:

@@ -30,7 +30,10 @@ _NETWORKS: tuple[type[nn.Module], ...] = (
     cnn.LeNet5,
     cnn.ResNet18,
     cnn.SmallResNet,
-    gan.Generator,
+    gan.dcgan.Generator,
+    gan.mlp.Generator,
+    gan.r3gan.Generator,
+    gan.sn_resnet.Generator,
 )
 
 
@@ -134,7 +137,9 @@ def _rebuild(network: dict[str, Any]) -> nn.Module:
         )
     for known in _NETWORKS:
         if (_place(known), known.__name__) == (network["module"], network["class"]):
-            return known(**network["arguments"])
+            module = known(**network["arguments"])
+            module.arguments = network["arguments"]
+            return module
     raise ValueError(f"there is no network {network['module']}.{network['class']}")
 
 

@@ -58,11 +58,12 @@ class Generator(_Served):
         classes = len(self.network["classes"])
         if len(label_N) and not (int(label_N.min()) >= 0 and int(label_N.max()) < classes):
             raise ValueError(f"class must be from 0 to {classes - 1}")
+        kind = self.latent.kind_of(self.module)
         parts = []
         with torch.no_grad():
             for start in range(0, len(seed_N), BATCH):
                 batch = slice(start, start + BATCH)
-                z_BZ = self.latent.noise(seed_N[batch], self.module.latent_size)
+                z_BZ = self.latent.noise(seed_N[batch], self.module.latent_size, kind)
                 parts.append(self.pixels.to_uint8(self.module(z_BZ, label_N[batch])))
         return torch.cat(parts).numpy()
 

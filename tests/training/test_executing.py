@@ -168,7 +168,7 @@ def test_divergence_names_the_scalar_and_the_first_bad_clock(
         {
             # Decay by more than the weight itself: -1e6 times the weight at each step.
             "discriminator.optimiser": Adam(learning_rate=1.0, weight_decay=1e6),
-            "discriminator.network.spectral_norm": False,
+            "discriminator.network.norm": "none",
             "precision": "float32",
         },
     )

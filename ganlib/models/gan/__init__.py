@@ -1,5 +1,5 @@
-"""Generators and discriminators, conditional on a class."""
+"""Generators and discriminators, conditional on a class, one file for each family."""
 
-from .dcgan import Discriminator, Generator
+from . import dcgan, mlp, r3gan, sn_resnet
 
-__all__ = ["Discriminator", "Generator"]
+__all__ = ["dcgan", "mlp", "r3gan", "sn_resnet"]

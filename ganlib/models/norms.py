@@ -1,0 +1,173 @@
+"""Normalisation by name: statistics that span the whole batch, an image, or the whole weight.
+
+N samples, C channels, H W pixels, R rows and F columns of a weight. Imports torch alone.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol, assert_never
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+Norm = Literal["none", "batch", "instance", "layer", "spectral"]
+
+
+class Replicas(Protocol):
+    """What a layer asks of data parallelism: how many ranks, and a differentiable sum over them."""
+
+    @property
+    def world(self) -> int: ...
+
+    def sum(self, tensor: Tensor) -> Tensor: ...
+
+
+class Alone:
+    """The only rank."""
+
+    world = 1
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        return tensor
+
+
+class BatchNorm(nn.Module):
+    """Ioffe and Szegedy 2015 over the batch of all ranks, which must be equally long on each.
+
+    Works where SyncBatchNorm does not: on the CPU, in float64, under double backward. Statistics
+    and running statistics are those of one rank with the whole batch; under autocast they are
+    float32 while the output keeps the input's type.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(
+        self, channels: int, *, replicas: Replicas | None = None, momentum: float = 0.1
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+        self.replicas: Replicas = Alone() if replicas is None else replicas
+        self.momentum = momentum
+        self.epsilon = 1e-5
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """(N, C, H, W) or (N, C) -> the same."""
+        if self.training and self.replicas.world > 1:
+            return self._over_ranks(x_NCHW)
+        return F.batch_norm(
+            x_NCHW,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training,
+            self.momentum,
+            self.epsilon,
+        )
+
+    def _over_ranks(self, x_NCHW: Tensor) -> Tensor:
+        axes = [axis for axis in range(x_NCHW.ndim) if axis != 1]
+        wide_NCHW = x_NCHW.to(self.running_mean.dtype)
+        var_C, mean_C = torch.var_mean(wide_NCHW, axes, correction=0)
+        # Moments around a value that all ranks know, so that one sum loses no digits.
+        around_C = self.running_mean.clone()
+        offset_C = mean_C - around_C
+        sums_2C = self.replicas.sum(torch.stack([offset_C, var_C + offset_C * offset_C]))
+        offset_C, square_C = sums_2C / self.replicas.world
+        mean_C, var_C = around_C + offset_C, square_C - offset_C * offset_C
+
+        count = x_NCHW.numel() // x_NCHW.shape[1] * self.replicas.world
+        with torch.no_grad():
+            self.running_mean.lerp_(mean_C, self.momentum)
+            self.running_var.lerp_(var_C * (count / max(count - 1, 1)), self.momentum)
+
+        scale_C = self.weight * torch.rsqrt(var_C + self.epsilon)
+        shift_C = self.bias - mean_C * scale_C
+        shape = [1, -1] + [1] * (x_NCHW.ndim - 2)
+        out_NCHW: Tensor = wide_NCHW * scale_C.view(shape) + shift_C.view(shape)
+        return out_NCHW.to(x_NCHW.dtype)
+
+
+class SpectralNorm(nn.Module):
+    """A weight over its largest singular value (Miyato et al. 2018, eq. 8).
+
+    Axis `rows` counts the rows of the matrix, all others its columns. Each forward in training mode
+    takes one step of the power iteration and stores `left`; in eval mode nothing is stored, so the
+    result repeats. The singular vectors are constants to autograd (eq. 12), also under double
+    backward. It sees weights alone, so equal weights on all ranks stay equal. Never in less than
+    the weight's own precision.
+    """
+
+    left: Tensor
+
+    def __init__(self, weight: Tensor, *, warm_up: int = 15, rows: int = 0) -> None:
+        super().__init__()
+        self.rows = rows
+        matrix_RF = weight.detach().transpose(0, rows).flatten(1)
+        self.register_buffer("left", F.normalize(torch.randn(len(matrix_RF)).to(weight), dim=0))
+        for _ in range(warm_up):
+            self.left.copy_(_step(matrix_RF, self.left)[0])
+
+    def forward(self, weight: Tensor) -> Tensor:
+        with torch.autocast(weight.device.type, enabled=False):
+            matrix_RF = weight.transpose(0, self.rows).flatten(1)
+            left_R, right_F = _step(matrix_RF.detach(), self.left)
+            if self.training:
+                with torch.no_grad():
+                    self.left.copy_(left_R)
+            sigma = torch.dot(left_R, torch.mv(matrix_RF, right_F))
+            normal: Tensor = weight / sigma
+            return normal
+
+
+@torch.no_grad()
+def _step(matrix_RF: Tensor, left_R: Tensor) -> tuple[Tensor, Tensor]:
+    right_F = F.normalize(torch.mv(matrix_RF.t(), left_R), dim=0, eps=1e-12)
+    return F.normalize(torch.mv(matrix_RF, right_F), dim=0, eps=1e-12), right_F
+
+
+def shifts(norm: Norm) -> bool:
+    """Whether a layer of this name adds a shift of its own: a bias before it is then idle."""
+    return norm in ("batch", "instance", "layer")
+
+
+def norm_layer(
+    norm: Norm, channels: int, *, replicas: Replicas | None, momentum: float = 0.1
+) -> nn.Module:
+    """(N, C) or (N, C, H, W) -> the same, with a learned scale and shift for each channel.
+
+    Instance norm (Ulyanov et al. 2016) takes mean and variance of one channel of one image, layer
+    norm (Ba et al. 2016) those of all channels and pixels of one image. `momentum` is the weight of
+    the newest batch in batch norm's running statistics. Spectral norm acts on weights, so here it
+    is the identity: see `spectrally_normalised`.
+    """
+    match norm:
+        case "none" | "spectral":
+            return nn.Identity()
+        case "batch":
+            return BatchNorm(channels, replicas=replicas, momentum=momentum)
+        case "instance":
+            return nn.GroupNorm(channels, channels)
+        case "layer":
+            return nn.GroupNorm(1, channels)
+        case _:
+            assert_never(norm)
+
+
+def spectrally_normalised(module: nn.Module) -> None:
+    """Let every linear and convolution layer of `module` see its weight through SpectralNorm.
+
+    To be called once the weights have their initial values: the power iteration starts from them.
+    """
+    for layer in list(module.modules()):
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            # Rows are outputs, and a transposed convolution has its outputs second.
+            rows = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
+            normal = SpectralNorm(layer.weight, rows=rows)
+            parametrize.register_parametrization(layer, "weight", normal)
