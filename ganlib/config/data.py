@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -56,8 +56,39 @@ class Arrays(Config):
 Source = Annotated[Digits | Idx | Cifar10 | Folder | Arrays | Custom, Field(discriminator="kind")]
 
 
+class Reading(Config):
+    """How training gets at the prepared images. It changes no batch and no weight."""
+
+    in_memory: Literal["auto", "always", "never"] = Field(
+        default="auto",
+        description="the training images: in memory, or left in their shards and read batch by "
+        "batch; auto: in memory if they take at most memory_share of what is free",
+    )
+    memory_share: float = Field(
+        default=0.5, gt=0, le=1, description="of the free memory, a container's limit respected"
+    )
+    copy_at: str | None = Field(
+        default=None,
+        pattern=r"^s3://[^/]+(/.*)?$",
+        description="s3://bucket/prefix holding a copy of the home's data folder: read from there",
+    )
+    cache_bytes: int = Field(
+        default=20 << 30, ge=0, description="of shards kept on this machine of what lies at copy_at"
+    )
+
+    @model_validator(mode="after")
+    def _combine(self) -> Reading:
+        fields = type(self).model_fields.items()
+        changed = {name for name, field in fields if getattr(self, name) != field.default}
+        if self.in_memory != "auto" and "memory_share" in changed:
+            raise ValueError(f"memory_share decides nothing with in_memory: {self.in_memory}")
+        if self.copy_at is None and "cache_bytes" in changed:
+            raise ValueError("cache_bytes limits what is kept of copy_at, and there is none")
+        return self
+
+
 class DataConfig(Config):
-    """Preparation: source, size, splits, and how much damage is tolerated."""
+    """Preparation: source, size, splits, how much damage is tolerated; and how it is read."""
 
     source: Source = Digits()
     size: int = Field(default=8, ge=8, le=256, description="pixels, height and width")
@@ -77,3 +108,8 @@ class DataConfig(Config):
         default=50_000_000, ge=64, description="an image claiming more is refused before decoding"
     )
     shard_images: int = Field(default=4096, ge=16, description="images per shard")
+    reading: Reading = Reading()
+
+    def preparation(self) -> dict[str, Any]:
+        """What a prepared set depends on, as JSON values."""
+        return self.model_dump(mode="json", exclude={"reading"})

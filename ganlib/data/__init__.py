@@ -5,14 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ganlib.data.dataset import Dataset, Images
+    from ganlib.data.choice import images, open_set
+    from ganlib.data.dataset import Dataset
+    from ganlib.data.images import ImageRows, Images, StoredImages
     from ganlib.data.preparation import prepare, source_state
 
-__all__ = ["Dataset", "Images", "prepare", "source_state"]
+__all__ = [
+    "Dataset",
+    "ImageRows",
+    "Images",
+    "StoredImages",
+    "images",
+    "open_set",
+    "prepare",
+    "source_state",
+]
 
 PLACES = {
     "Dataset": "ganlib.data.dataset",
-    "Images": "ganlib.data.dataset",
+    "ImageRows": "ganlib.data.images",
+    "Images": "ganlib.data.images",
+    "StoredImages": "ganlib.data.images",
+    "images": "ganlib.data.choice",
+    "open_set": "ganlib.data.choice",
     "prepare": "ganlib.data.preparation",
     "source_state": "ganlib.data.preparation",
 }

@@ -6,6 +6,7 @@ N images of a split, H W pixels, C channels, K classes.
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,39 +15,36 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ganlib.config import canonical_json
+from ganlib.config import canonical_json, fingerprint
 from ganlib.data import shards
-from ganlib.data.blocks import SPLITS
+from ganlib.data.blocks import SPLITS, spans
+from ganlib.data.images import ImageRows, Images, Places, Shelf, StoredImages, StoredRows
+from ganlib.data.mapped import MappedShards
+from ganlib.data.remote import RemoteShards
 from ganlib.data.shards import Shard
 from ganlib.errors import Damaged, NotFound
-from ganlib.storage import atomic
+from ganlib.storage import Cache, S3Reader, atomic, default_cache
 
 if TYPE_CHECKING:
     from pandas import DataFrame
     from torch import Tensor
 
 FORMAT = 1
+PIECE = 4096  # images read at a time where all are wanted
 MEND = "run `ganlib data prepare --fresh` to write it again; nothing is decoded twice"
 
 
 @dataclass(frozen=True)
-class Images:
-    """One split in memory: image_NHWC uint8, label_N int64."""
-
-    image_NHWC: Tensor
-    label_N: Tensor
-
-    def __len__(self) -> int:
-        return len(self.label_N)
-
-
-@dataclass(frozen=True)
 class Dataset:
-    """`open` is the way to get one. Counts are by split; mean and std are of train, in 0..1."""
+    """`open` is the way to get one. Counts are by split; mean and std are of train, in 0..1.
+
+    Of a set that lies elsewhere `folder` holds all but the shards, which `remote` reads.
+    """
 
     folder: Path
     fingerprint: str
     manifest: dict[str, Any]
+    remote: RemoteShards | None = None
 
     @classmethod
     def open(cls, folder: Path, fingerprint: str) -> Dataset:
@@ -69,6 +67,30 @@ class Dataset:
                 state = "missing" if size is None else f"{size} bytes long, not {shard.bytes}"
                 raise Damaged(f"the shard {file} is {state}", where=str(file), hint=shards.MEND)
         return dataset
+
+    @classmethod
+    def open_copy(cls, uri: str, fingerprint: str, cache_bytes: int) -> Dataset:
+        """The set at s3://bucket/prefix, where a copy of a home's data folder lies.
+
+        Fills this machine's cache with up to `cache_bytes` of its shards. Raises NotFound when the
+        set is not there, Damaged naming an object, StorageError if the server does not answer.
+        """
+        reader = S3Reader(uri)
+        root = default_cache()
+        folder = root / "sets" / fingerprint
+        path = manifest_path(folder, fingerprint)
+        atomic.write_bytes(path, reader.read(path.name))
+        manifest = read_manifest(path)
+        for name in (
+            manifest["index"]["file"],
+            manifest["skipped"]["table"],
+            manifest["duplicates"]["table"],
+        ):
+            if not (folder / name).exists():
+                atomic.write_bytes(folder / name, reader.read(name))
+        listed = [Shard(**entry) for entry in manifest["shards"]]
+        shelf = RemoteShards(reader, listed, Cache(root / "shards", cache_bytes))
+        return cls(folder, fingerprint, manifest, shelf)
 
     @property
     def size(self) -> int:
@@ -119,28 +141,43 @@ class Dataset:
         return tuple(Shard(**entry) for entry in self.manifest["shards"])
 
     def load(self, split: str) -> Images:
-        """All images of "train", "validation" or "test", in the source's order.
+        """All images of "train", "validation" or "test", in the source's order, in memory.
 
         Raises NotFound for another name, Damaged naming a shard whose bytes have changed.
         """
         import torch
 
-        if split not in SPLITS:
-            raise NotFound(
-                f"there is no split {split!r}", where=split, hint=f"splits: {', '.join(SPLITS)}"
-            )
-        index = self._index()
-        chosen = index["split"] == SPLITS.index(split)
-        shard_N, row_N = index["shard"][chosen], index["row"][chosen]
-        image_NHWC = np.empty((len(row_N), self.size, self.size, self.channels), np.uint8)
+        if self.remote is not None:
+            stored = self.stored(split)
+            return Images(in_pieces(stored.image_NHWC), stored.label_N)
+        index = self._of(split)
+        shard_N, row_N = index["shard"], index["row"]
+        image_NHWC = np.empty((len(row_N), *self._pixels), np.uint8)
         for number in np.unique(shard_N):
             shard = self.shards[number]
             path = self.folder / "shards" / shard.file
             shards.verify(path, shard)
             places = np.flatnonzero(shard_N == number)
             copy_rows(path, row_N[places], image_NHWC, places)
-        label_N = index["label"][chosen].astype(np.int64)
+        label_N = index["label"].astype(np.int64)
         return Images(torch.from_numpy(image_NHWC), torch.from_numpy(label_N))
+
+    def stored(self, split: str) -> StoredImages:
+        """The same images in the same order, left in the shards and read when they are picked.
+
+        About 40 bytes an image are in memory. Raises as `load` does; damage of pixels is found when
+        they are read, since each image is checked then.
+        """
+        import torch
+
+        index = self._of(split)
+        places = self._places(self._shelf()).pick(index["place"])
+        label_N = torch.from_numpy(index["label"].astype(np.int64))
+        return StoredImages(StoredRows(self._shelf(), places, self._pixels), label_N)
+
+    def bytes_of(self, split: str) -> int:
+        """Of the images of a split in memory."""
+        return self.counts[split] * math.prod(self._pixels)
 
     def skipped(self) -> DataFrame:
         """Columns file, reason: what was not used, and why."""
@@ -157,6 +194,60 @@ class Dataset:
         if not path.exists():
             raise Damaged(f"{path} is missing", where=str(path), hint=MEND)
         return pandas.read_csv(path, keep_default_na=False, dtype=str)
+
+    @property
+    def _pixels(self) -> tuple[int, int, int]:
+        return self.size, self.size, self.channels
+
+    def _shelf(self) -> Shelf:
+        if self.remote is not None:
+            return self.remote
+        paths = [self.folder / "shards" / shard.file for shard in self.shards]
+        return MappedShards(paths, self.shards)
+
+    def _places(self, shelf: Shelf) -> Places:
+        """Of all images of the set. Their digests are what the set's fingerprint is made of."""
+        index = self._index()
+        found = shelf.addresses(math.prod(self._pixels))
+        for name, shard, (offset_R, _) in zip(shelf.names(), self.shards, found, strict=True):
+            if len(offset_R) != shard.rows:
+                raise Damaged(
+                    f"the shard {name} holds {len(offset_R)} images, not {shard.rows}",
+                    where=name,
+                    hint=shards.MEND,
+                )
+        first_S = np.cumsum([0, *(shard.rows for shard in self.shards)])
+        at_N = first_S[index["shard"]] + index["row"]
+        digest_N = np.concatenate([digest_R for _, digest_R in found])[at_N]
+        offset_N = np.concatenate([offset_R for offset_R, _ in found])[at_N]
+        content = fingerprint_of(
+            self.manifest["settings"], self.classes, index["label"], index["split"], digest_N
+        )
+        if content != self.fingerprint:
+            self._name_the_damaged(shelf)
+        return Places(index["shard"], offset_N, digest_N)
+
+    def _name_the_damaged(self, shelf: Shelf) -> None:
+        """Raise Damaged; of files the one is looked for whose bytes have changed."""
+        if self.remote is None:
+            for name, shard in zip(shelf.names(), self.shards, strict=True):
+                shards.verify(Path(name), shard)
+        where = str(self.folder) if self.remote is None else self.remote.reader.uri
+        raise Damaged(
+            f"the digests in the shards of {where} are not those of the set {self.fingerprint}",
+            where=where,
+            hint=MEND,
+        )
+
+    def _of(self, split: str) -> dict[str, NDArray[Any]]:
+        """The index of one split, and `place`, where in the whole index each image stands."""
+        if split not in SPLITS:
+            raise NotFound(
+                f"there is no split {split!r}", where=split, hint=f"splits: {', '.join(SPLITS)}"
+            )
+        index = self._index()
+        place = np.flatnonzero(index["split"] == SPLITS.index(split))
+        return {"place": place} | {name: column[place] for name, column in index.items()}
 
     def _index(self) -> dict[str, NDArray[Any]]:
         path = self.folder / self.manifest["index"]["file"]
@@ -194,6 +285,30 @@ def copy_rows(
             source = shards.pixels(batch, height, channels)
             image_NHWC[places[order[low:high]]] = source[ordered[low:high] - first]
         first = last
+
+
+def in_pieces(image_NHWC: ImageRows) -> Tensor:
+    """All of them in memory, read a part at a time."""
+    import torch
+
+    out_NHWC = torch.empty(tuple(image_NHWC.shape), dtype=torch.uint8)
+    for start, stop in spans(len(image_NHWC), PIECE):
+        out_NHWC[start:stop] = image_NHWC[start:stop]
+    return out_NHWC
+
+
+def fingerprint_of(
+    settings: dict[str, Any],
+    classes: tuple[str, ...],
+    label_N: NDArray[np.int32],
+    split_N: NDArray[np.int8],
+    digest_N: NDArray[Any],
+) -> str:
+    """What a set is called: 16 hexadecimal digits of its settings, classes and images, in order."""
+    content = hashlib.sha256()
+    for values in (label_N.astype("<i4"), split_N, digest_N):
+        content.update(np.ascontiguousarray(values).tobytes())
+    return fingerprint(1, settings, classes, content.hexdigest())
 
 
 def manifest_path(folder: Path, fingerprint: str) -> Path:

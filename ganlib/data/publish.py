@@ -17,10 +17,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ganlib.config import DataConfig, fingerprint
+from ganlib.config import DataConfig
 from ganlib.data import catalogue, duplicates, splits
 from ganlib.data.blocks import SPLITS, Notes
-from ganlib.data.dataset import copy_rows, write_manifest
+from ganlib.data.dataset import copy_rows, fingerprint_of, write_manifest
 from ganlib.data.shards import Shard, printable
 from ganlib.errors import DataError
 from ganlib.storage import atomic
@@ -76,7 +76,9 @@ class Publisher:
             test_fraction=self.config.test_fraction,
             classes=self.classes,
         )
-        name = self._fingerprint(rows.label_N, split_N, facts["digest"])
+        name = fingerprint_of(
+            self._settings(), self.classes, rows.label_N, split_N, facts["digest"]
+        )
         write_manifest(
             self.folder,
             {
@@ -128,18 +130,10 @@ class Publisher:
         return found + [(printable(name), reason) for name, reason in notes.skipped]
 
     def _settings(self) -> dict[str, Any]:
-        everything = self.config.model_dump(mode="json")
+        everything = self.config.preparation()
         for name in ("source", "shard_images", "max_bad_fraction", "max_pixels"):
             del everything[name]
         return everything
-
-    def _fingerprint(
-        self, label_N: NDArray[np.int32], split_N: NDArray[np.int8], digest_N: NDArray[Any]
-    ) -> str:
-        content = hashlib.sha256()
-        for values in (label_N.astype("<i4"), split_N, digest_N):
-            content.update(np.ascontiguousarray(values).tobytes())
-        return fingerprint(1, self._settings(), self.classes, content.hexdigest())
 
     def _counts(self, label_N: NDArray[np.int32], split_N: NDArray[np.int8]) -> dict[str, Any]:
         by_class = {

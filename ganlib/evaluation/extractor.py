@@ -10,6 +10,7 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from ganlib.data import ImageRows
 from ganlib.errors import ConfigError
 from ganlib.models import LoadedModel, to_float
 
@@ -20,7 +21,7 @@ class Extractor(Protocol):
     @property
     def name(self) -> str: ...
 
-    def __call__(self, image_NHWC: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, image_NHWC: ImageRows) -> tuple[Tensor, Tensor]:
         """uint8 -> feature_NF, logits_NK."""
         ...
 
@@ -39,7 +40,7 @@ class ClassifierExtractor:
         self._shape = (model.size, model.size, model.channels)
 
     @torch.no_grad()
-    def __call__(self, image_NHWC: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, image_NHWC: ImageRows) -> tuple[Tensor, Tensor]:
         """Raises ConfigError if the images are not of the size the classifier was trained on."""
         if tuple(image_NHWC.shape[1:]) != self._shape:
             raise ConfigError(

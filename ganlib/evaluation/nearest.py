@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ganlib.data import ImageRows
 from ganlib.evaluation.extractor import Extractor
 from ganlib.evaluation.pictures import grid
 from ganlib.metrics import nearest
@@ -23,7 +24,7 @@ class NearestNeighbours:
     distance_MJ: Tensor
 
     def picture(
-        self, image_MHWC: Tensor, train_NHWC: Tensor, *, groups: int = 3, scale: int = 2
+        self, image_MHWC: Tensor, train_NHWC: ImageRows, *, groups: int = 3, scale: int = 2
     ) -> bytes:
         """PNG: `groups` to a row, in each the generated image and then its neighbours."""
         pairs = torch.cat([image_MHWC[:, None], train_NHWC[self.index_MJ]], 1)
@@ -31,7 +32,7 @@ class NearestNeighbours:
 
 
 def nearest_neighbours(
-    image_MHWC: Tensor, train_NHWC: Tensor, extractor: Extractor, *, count: int = 3
+    image_MHWC: Tensor, train_NHWC: ImageRows, extractor: Extractor, *, count: int = 3
 ) -> NearestNeighbours:
     """uint8 both; distances are Euclidean in the extractor's features."""
     query_MF, _ = extractor(image_MHWC)

@@ -11,6 +11,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from ganlib.data import ImageRows
 from ganlib.determinism import stream
 from ganlib.errors import ConfigError
 from ganlib.evaluation.extractor import Extractor
@@ -112,7 +113,7 @@ def build(
     samples: int | None,
     seed: int,
     *,
-    other_NHWC: Tensor | None = None,
+    other_NHWC: ImageRows | None = None,
 ) -> Reference:
     """`samples` of the held-out images at random, or all, in an order drawn from `seed`.
 

@@ -23,7 +23,10 @@ def parts(config: PipelineConfig) -> dict[str, Any]:
     """The settings, and what the source holds now: files added or changed are another key."""
     from ganlib.data import source_state
 
-    return {"data": config.data, "source": source_state(config.data, search_folders())}
+    return {
+        "data": config.data.preparation(),
+        "source": source_state(config.data, search_folders()),
+    }
 
 
 def search_folders() -> tuple[Path, ...]:

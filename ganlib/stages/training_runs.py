@@ -49,6 +49,7 @@ def spec(
         config,
         dataset_folder=dataset.folder,
         dataset_fingerprint=dataset.fingerprint,
+        reading=context.config.data.reading,
         run_folder=str(folder),
         selector=classifiers.selector.folder if classifiers else None,
         init_from=start(context.home, config)[0],

@@ -34,7 +34,8 @@ class Store(Protocol):
         """Remove what writers that were killed left behind; call it while nobody writes."""
 
 
-def _safe(key: str) -> str:
+def safe(key: str) -> str:
+    """The key, if it stays inside a store; raises StorageError if not."""
     path = PurePosixPath(key)
     if path.is_absolute() or ".." in path.parts or not path.parts:
         raise StorageError(f"{key!r} is not a key inside the store", where=key)
@@ -53,7 +54,7 @@ class LocalStore:
 
     def read(self, key: str) -> bytes:
         try:
-            return (self.root / _safe(key)).read_bytes()
+            return (self.root / safe(key)).read_bytes()
         except FileNotFoundError:
             raise NotFound(f"{self.root / key} is not there", where=key) from None
         except OSError as error:
@@ -62,7 +63,7 @@ class LocalStore:
             ) from error
 
     def write(self, key: str, data: bytes, *, if_absent: bool = False) -> None:
-        path = self.root / _safe(key)
+        path = self.root / safe(key)
         if if_absent:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,13 +84,13 @@ class LocalStore:
         return sorted(key for key in keys if key.startswith(prefix))
 
     def delete(self, key: str) -> None:
-        path = self.root / _safe(key)
+        path = self.root / safe(key)
         path.unlink(missing_ok=True)
         if path.parent != self.root and path.parent.is_dir() and not any(path.parent.iterdir()):
             path.parent.rmdir()
 
     def local(self, key: str) -> Path | None:
-        return self.root / _safe(key)
+        return self.root / safe(key)
 
     def tidy(self) -> None:
         for path in self.root.rglob(".*"):
@@ -109,20 +110,20 @@ class MemoryStore:
 
     def read(self, key: str) -> bytes:
         try:
-            return self.blobs[_safe(key)]
+            return self.blobs[safe(key)]
         except KeyError:
             raise NotFound(f"{key} is not there", where=key) from None
 
     def write(self, key: str, data: bytes, *, if_absent: bool = False) -> None:
         if if_absent and key in self.blobs:
             raise StorageError(f"{key} is already there", where=key)
-        self.blobs[_safe(key)] = bytes(data)
+        self.blobs[safe(key)] = bytes(data)
 
     def list(self, prefix: str = "") -> list[str]:
         return sorted(key for key in self.blobs if key.startswith(prefix))
 
     def delete(self, key: str) -> None:
-        self.blobs.pop(_safe(key), None)
+        self.blobs.pop(safe(key), None)
 
     def local(self, key: str) -> Path | None:
         return None

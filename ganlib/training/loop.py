@@ -1,7 +1,4 @@
-"""The one training loop: a generator over moments. Whoever consumes it reports, evaluates, saves.
-
-N images of this rank's share of a batch, H W pixels, C channels
-"""
+"""The one training loop: a generator over moments. Who consumes it reports, evaluates, saves."""
 
 from __future__ import annotations
 
@@ -14,17 +11,11 @@ import torch
 from torch import Tensor
 
 from ganlib.config import Cadence
-from ganlib.data.order import indices
+from ganlib.data import Images, StoredImages
 from ganlib.determinism import Replicas, due, whole_batches
 from ganlib.errors import Diverged
-
-
-@dataclass(frozen=True)
-class Batch:
-    """This rank's share of one or more global batches, end to end."""
-
-    image_NHWC: Tensor
-    label_N: Tensor
+from ganlib.training.feed import Batch as Batch
+from ganlib.training.feed import feed
 
 
 class Task(Protocol):
@@ -96,29 +87,28 @@ Moment = Report | Evaluate | Sample | Snapshot | Done
 
 def run(
     task: Task,
-    image_NHWC: Tensor,
-    label_N: Tensor,
+    images: Images | StoredImages,
     plan: Plan,
     replicas: Replicas,
     start: int = 0,
 ) -> Iterator[Moment]:
-    """Train from clock `start`; at one clock: report, evaluate, sample, snapshot, and at last done.
+    """Train on `images`, where their labels lie, from clock `start`.
+
+    At one clock: report, evaluate, sample, snapshot, and at last done.
 
     There is a report before any other moment, so a snapshot leaves no half-made means behind;
     only a sample of what is not trained yet comes before the first step.
     Raises Diverged at the first moment after a scalar stopped being finite; until a moment nothing
     waits for the device.
     """
-    device = image_NHWC.device
-    tally = _Tally(device)
+    tally = _Tally()
     clock = start
+    clocks = range(start, plan.total, plan.turn)
+    batches = feed(images, replicas, seed=plan.seed, batch=plan.batch, clocks=clocks)
     if clock == 0:
         yield Sample(0)
-    while clock < plan.total:
-        index_N = indices(len(label_N), plan.seed, clock, plan.turn)
-        mine_N = torch.cat([replicas.slice(part_N) for part_N in torch.split(index_N, plan.batch)])
-        mine_N = mine_N.to(device)
-        scalars = task.step(Batch(image_NHWC[mine_N], label_N[mine_N]), clock, replicas)
+    for batch in batches:
+        scalars = task.step(batch, clock, replicas)
         tally.add(scalars, clock)
         before, clock = clock, clock + plan.turn
         due_now = _due(plan, before, clock)
@@ -148,8 +138,7 @@ def _passed(plan: Plan, every: int, before: int, after: int) -> bool:
 class _Tally:
     """Sums and first bad clocks of scalars, kept on the device."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
+    def __init__(self) -> None:
         self.names: list[str] = []
         self.clocks: list[int] = []
         self.rows: list[Tensor] = []

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ganlib.config import fingerprint
-from ganlib.data import Dataset, Images
+from ganlib.data import Images, StoredImages, images, open_set
 from ganlib.determinism import Replicas
 from ganlib.errors import ConfigError, Diverged
 from ganlib.models import load_model
@@ -40,7 +40,7 @@ class Session:
     plan: Plan
     watch: Watch
     tracker: Tracker
-    train: Images
+    train: Images | StoredImages
     snapshots: Snapshots
     belongs: dict[str, Any]
     fit: str
@@ -49,10 +49,7 @@ class Session:
     series: list[Reading] = field(default_factory=list)
 
     def moments(self) -> Iterator[Moment]:
-        images = self.train
-        return run(
-            self.task, images.image_NHWC, images.label_N, self.plan, self.replicas, self.start
-        )
+        return run(self.task, self.train, self.plan, self.replicas, self.start)
 
     def report(self, clock: int, values: dict[str, float]) -> None:
         self.tracker.metrics(clock, {f"train/{name}": value for name, value in values.items()})
@@ -109,9 +106,8 @@ class Session:
 
 def begin(spec: RunSpec, replicas: Replicas, device: torch.device, tracker: Tracker) -> Session:
     """A session at its newest whole snapshot, or at the start."""
-    dataset = Dataset.open(Path(spec.dataset_folder), spec.dataset_fingerprint)
-    train = dataset.load("train")
-    train = Images(train.image_NHWC.to(device), train.label_N.to(device))
+    dataset = open_set(spec.dataset_folder, spec.dataset_fingerprint, spec.reading)
+    train = images(dataset, "train", spec.reading, device)
     config = spec.config
     arithmetic = precision.resolve(config.precision, device, dataset.size)
     made: dict[str, Any] = {

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ganlib.config import ClassifierConfig, Config, EvaluationConfig, GanConfig
+from ganlib.config import ClassifierConfig, Config, EvaluationConfig, GanConfig, Reading
 from ganlib.training.journal import RunIdentity
 
 Reason = Literal["budget", "plateau", "wall_time", "stopped"]
@@ -31,6 +31,7 @@ class RunSpec(Config):
 
     `selector` is the exported classifier in whose features a GAN is watched; without one there are
     no readings but the losses. `init_from` is an exported model whose weights are the start.
+    `reading` says where the images are kept meanwhile, on which no number depends.
     `spool` is the folder of journals, for a worker that is given no tracker.
     """
 
@@ -40,6 +41,7 @@ class RunSpec(Config):
     run_folder: str
     selector: str | None = None
     init_from: str | None = None
+    reading: Reading = Reading()
     evaluation: EvaluationConfig = EvaluationConfig()
     threads: int = Field(default=1, ge=1)
     workers: int = Field(default=1, ge=1)

@@ -24,6 +24,7 @@ from ganlib.config import (
     SmallResNet,
     overlay,
 )
+from ganlib.data import Images
 from ganlib.determinism import Replicas, stream
 from ganlib.training.classifier_task import ClassifierTask
 from ganlib.training.gan_task import GanTask
@@ -82,7 +83,7 @@ def train(name: str, precision: str, replicas: Replicas) -> tuple[dict[str, Tens
     task = build(config, precision, replicas)
     turn = 16 * draws
     plan = Plan(STEPS * turn, 16, Cadence(report=5 * turn), seed=3, draws=draws)
-    moments = list(run(task, image_NHWC, label_N, plan, replicas))
+    moments = list(run(task, Images(image_NHWC, label_N), plan, replicas))
     return task.state_dict(), moments
 
 

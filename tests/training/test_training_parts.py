@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlib.config import Adam, Cadence, Constant, Cosine, Plateau
+from ganlib.data import Images
 from ganlib.determinism import Replicas
 from ganlib.errors import ConfigError, Damaged, Diverged
 from ganlib.storage import LocalStore, MemoryStore
@@ -185,8 +186,8 @@ class Counting:
 
 
 def moments(plan: Plan, task: Counting, start: int = 0) -> list[Any]:
-    images = torch.zeros(10, 1, 1, 1, dtype=torch.uint8)
-    return list(run(task, images, torch.arange(10), plan, Replicas(), start))
+    images = Images(torch.zeros(10, 1, 1, 1, dtype=torch.uint8), torch.arange(10))
+    return list(run(task, images, plan, Replicas(), start))
 
 
 PLAN = Plan(30, 4, Cadence(report=5, evaluate=9, sample=16, snapshot=24), seed=0)

@@ -1,0 +1,154 @@
+"""One split for training: all of it in memory, or left in shards and read row by row.
+
+Both are looked at in the same way, `images.image_NHWC[index_N]`, and give the same bytes.
+
+N images of the split, B rows that are wanted, S shards, H W pixels, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganlib.data.measure import DIGEST_BYTES, digests
+from ganlib.data.shards import MEND
+from ganlib.errors import Damaged
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+DIGEST = np.dtype(f"V{DIGEST_BYTES}")
+
+
+class ImageRows(Protocol):
+    """uint8 images that can be picked like a tensor's rows."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, H, W, C)"""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, wanted: Any, /) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Images:
+    """One split in memory: image_NHWC uint8, label_N int64."""
+
+    image_NHWC: Tensor
+    label_N: Tensor
+
+    def __len__(self) -> int:
+        return len(self.label_N)
+
+    @property
+    def in_memory(self) -> bool:
+        return True
+
+    def batch(self, index_B: Tensor) -> tuple[Tensor, Tensor]:
+        """image_BHWC and label_B of some images, where the split lies."""
+        index_B = index_B.to(self.label_N.device)
+        return self.image_NHWC[index_B], self.label_N[index_B]
+
+
+@dataclass(frozen=True)
+class StoredImages:
+    """One split left where it is: labels in memory, images read when they are asked for.
+
+    `label_N` lies on the device that batches are wanted on.
+    """
+
+    image_NHWC: StoredRows
+    label_N: Tensor
+
+    def __len__(self) -> int:
+        return len(self.label_N)
+
+    @property
+    def in_memory(self) -> bool:
+        return False
+
+    def batch(self, index_B: Tensor) -> tuple[Tensor, Tensor]:
+        """image_BHWC and label_B of some images, where the labels are.
+
+        Raises Damaged naming a shard, StorageError for a server that does not answer.
+        """
+        image_BHWC, device = self.image_NHWC[index_B], self.label_N.device
+        if device.type == "cuda":
+            # From pinned memory the copy goes on while the device still computes.
+            image_BHWC = image_BHWC.pin_memory().to(device, non_blocking=True)
+        return image_BHWC.to(device), self.label_N[index_B.to(device)]
+
+
+class Shelf(Protocol):
+    """Shards by number, wherever they are."""
+
+    def addresses(self, width: int) -> list[tuple[NDArray[np.int64], NDArray[Any]]]:
+        """Of each shard, offset_R and digest_R of its images of `width` bytes."""
+
+    def names(self) -> Sequence[str]:
+        """What each is called in an error: a path or a URI."""
+
+    def read(self, shard_B: NDArray[Any], offset_B: NDArray[Any], byte_BX: NDArray[Any]) -> None:
+        """Fill each row of byte_BX from its offset in its shard.
+
+        Raises Damaged naming a shard that is missing or too short, StorageError if none answers.
+        """
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where each image lies, and the digest of its pixels."""
+
+    shard_N: NDArray[np.int32]
+    offset_N: NDArray[np.int64]
+    digest_N: NDArray[Any]
+
+    def pick(self, chosen: NDArray[Any]) -> Places:
+        return Places(self.shard_N[chosen], self.offset_N[chosen], self.digest_N[chosen])
+
+
+class StoredRows:
+    """image_NHWC whose rows are read when picked; each is checked against its digest."""
+
+    def __init__(self, shelf: Shelf, places: Places, pixels: tuple[int, int, int]) -> None:
+        self.shelf, self.places, self.pixels = shelf, places, pixels
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self), *self.pixels)
+
+    def __len__(self) -> int:
+        return len(self.places.shard_N)
+
+    @overload
+    def __getitem__(self, wanted: Tensor) -> Tensor: ...
+    @overload
+    def __getitem__(self, wanted: slice) -> Tensor: ...
+    def __getitem__(self, wanted: Tensor | slice) -> Tensor:
+        """image_BHWC of an int64 index of any shape, or of a slice."""
+        import torch
+
+        if isinstance(wanted, slice):
+            wanted = torch.arange(*wanted.indices(len(self)))
+        chosen = self.places.pick(wanted.reshape(-1).cpu().numpy())
+        byte_BX = np.empty((wanted.numel(), int(np.prod(self.pixels))), np.uint8)
+        self.shelf.read(chosen.shard_N, chosen.offset_N, byte_BX)
+        self._check(byte_BX, chosen)
+        return torch.from_numpy(byte_BX).reshape(*wanted.shape, *self.pixels)
+
+    def _check(self, byte_BX: NDArray[np.uint8], chosen: Places) -> None:
+        wrong = np.flatnonzero(digests(byte_BX) != chosen.digest_N)
+        if len(wrong):
+            name = self.shelf.names()[chosen.shard_N[wrong[0]]]
+            raise Damaged(
+                f"the shard {name} is damaged: the image at byte {chosen.offset_N[wrong[0]]} is "
+                "not the one that was prepared",
+                where=name,
+                hint=MEND,
+            )

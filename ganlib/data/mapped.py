@@ -1,0 +1,58 @@
+"""Shards of a folder, mapped into memory: the system keeps as much of them there as it can.
+
+B rows that are wanted, X bytes of an image.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganlib.data.addresses import of_path
+from ganlib.data.shards import MEND, Shard
+from ganlib.errors import Damaged
+
+MAPS = 256  # a map holds a file open, and a process may have 1024 of them
+
+
+class MappedShards:
+    """A Shelf of files. Pages that were read go again whenever the system is short of memory."""
+
+    def __init__(self, paths: Sequence[Path], shards: Sequence[Shard]) -> None:
+        self.paths, self.shards = list(paths), list(shards)
+        self._map = lru_cache(maxsize=MAPS)(self._mapped)
+
+    def names(self) -> Sequence[str]:
+        return [str(path) for path in self.paths]
+
+    def addresses(self, width: int) -> list[tuple[NDArray[np.int64], NDArray[Any]]]:
+        return [of_path(path, width) for path in self.paths]
+
+    def read(self, shard_B: NDArray[Any], offset_B: NDArray[Any], byte_BX: NDArray[Any]) -> None:
+        width = byte_BX.shape[1]
+        for row_X, number, offset in zip(byte_BX, shard_B.tolist(), offset_B.tolist(), strict=True):
+            row_X[:] = self._map(number)[offset : offset + width]
+
+    def _mapped(self, number: int) -> NDArray[np.uint8]:
+        path, shard = self.paths[number], self.shards[number]
+        try:
+            with path.open("rb") as file:
+                found = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except FileNotFoundError:
+            raise Damaged(f"the shard {path} is missing", where=str(path), hint=MEND) from None
+        except (OSError, ValueError) as error:
+            raise Damaged(
+                f"cannot read the shard {path}: {error}", where=str(path), hint=MEND
+            ) from None
+        if len(found) != shard.bytes:
+            state = f"{len(found)} bytes long, not {shard.bytes}"
+            raise Damaged(f"the shard {path} is {state}", where=str(path), hint=MEND)
+        # Rows are read in no order: what the system would read ahead is not what comes next.
+        found.madvise(mmap.MADV_RANDOM)
+        return np.frombuffer(found, np.uint8)

@@ -1,0 +1,192 @@
+"""The reading half of S3: objects below a prefix, whole, in pieces or into a file.
+
+Credentials, region and endpoint are found as AWS's own tools find them (AWS_ACCESS_KEY_ID,
+AWS_PROFILE, AWS_ENDPOINT_URL_S3 before AWS_ENDPOINT_URL, ...); none of it is ever a setting here.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+from ganlib.errors import ConfigError, NotFound, StorageError
+from ganlib.storage.stores import safe
+
+CONNECTIONS = 16  # at a time: small pieces wait for the network, not for the processor
+DEADLINE = 120.0  # seconds until a server that does not answer is given up
+CONNECT, READ = 5, 30  # seconds that one attempt may take to connect, and to be silent
+PIECE = 1 << 20
+GONE = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
+# Answers of a server that is busy or being restarted; the next attempt may well succeed.
+BUSY = {"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "TooManyRequests", "429"}
+
+Answer = TypeVar("Answer")
+
+
+class S3Reader:
+    """Objects at `uri`, s3://bucket/prefix; safe to use from several threads."""
+
+    def __init__(self, uri: str, *, deadline: float = DEADLINE) -> None:
+        """Asks nothing yet. Raises ConfigError for what is no s3:// URI."""
+        scheme, _, rest = uri.partition("://")
+        bucket, _, prefix = rest.partition("/")
+        if scheme != "s3" or not bucket:
+            raise ConfigError(f"{uri!r} is not s3://bucket/prefix", where=uri)
+        self.bucket, self.prefix = bucket, prefix.strip("/")
+        self.deadline = deadline
+        self._lock = threading.Lock()
+        self._made: Any = None
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+
+    def name(self, key: str) -> str:
+        return f"s3://{self.bucket}/{self._key(key)}"
+
+    def read(self, key: str) -> bytes:
+        """Raises NotFound, and StorageError when the server refuses or does not answer in time."""
+        found: bytes = self._insist(
+            self.name(key), lambda: self._get(self._key(key))["Body"].read()
+        )
+        return found
+
+    def read_range(self, key: str, start: int, length: int) -> bytes:
+        """Bytes [start, start + length); fewer where the object ends. Raises as `read` does."""
+        span = f"bytes={start}-{start + length - 1}"
+        found: bytes = self._insist(
+            self.name(key), lambda: self._get(self._key(key), Range=span)["Body"].read()
+        )
+        return found
+
+    def fetch(self, key: str, file: BinaryIO) -> None:
+        """The whole object into `file`, a piece at a time. Raises as `read` does."""
+
+        def copy() -> None:
+            file.seek(0)
+            file.truncate()
+            for piece in self._get(self._key(key))["Body"].iter_chunks(PIECE):
+                file.write(piece)
+
+        self._insist(self.name(key), copy)
+
+    def list(self, prefix: str = "") -> list[str]:
+        """All keys that start with `prefix`, sorted. Raises StorageError."""
+        base = f"{self.prefix}/" if self.prefix else ""
+
+        def pages() -> list[str]:
+            pages = self._client().get_paginator("list_objects_v2")
+            found = pages.paginate(Bucket=self.bucket, Prefix=base + prefix)
+            return [item["Key"] for page in found for item in page.get("Contents", ())]
+
+        keys = self._insist(f"s3://{self.bucket}/{base}{prefix}", pages)
+        return sorted(key.removeprefix(base) for key in keys)
+
+    def local(self, key: str) -> Path | None:
+        return None
+
+    def _key(self, key: str) -> str:
+        return f"{self.prefix}/{safe(key)}" if self.prefix else safe(key)
+
+    def _get(self, key: str, **more: Any) -> Any:
+        return self._client().get_object(Bucket=self.bucket, Key=key, **more)
+
+    def _client(self) -> Any:
+        with self._lock:
+            if self._made is None:
+                self._made = _connect()
+            return self._made
+
+    def _insist(self, name: str, ask: Callable[[], Answer]) -> Answer:
+        """What `ask` gives, asked again with growing pauses until the deadline."""
+        last = time.monotonic() + self.deadline
+        pause = 0.1
+        while True:
+            try:
+                return ask()
+            except Exception as error:
+                told = _explain(error, name)
+                if told is error:
+                    raise
+                if told is not None:
+                    raise told from error
+                if time.monotonic() + pause > last:
+                    raise StorageError(
+                        f"{name} cannot be read: {error}",
+                        where=name,
+                        hint=f"the server did not answer for {self.deadline:g} seconds; "
+                        "is AWS_ENDPOINT_URL_S3 right?",
+                    ) from error
+            # Workers that were refused together do not come back together.
+            time.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(2 * pause, 5.0)
+
+
+def _connect() -> Any:
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError
+
+    def client(**more: Any) -> Any:
+        return boto3.session.Session().client(
+            "s3",
+            config=Config(
+                connect_timeout=CONNECT,
+                read_timeout=READ,
+                max_pool_connections=CONNECTIONS,
+                # Other servers than Amazon's answer the newer default with an error.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+                retries={"total_max_attempts": 1},  # _insist asks again, with a deadline
+                **more,
+            ),
+        )
+
+    try:
+        made = client()
+        if "amazonaws.com" in made.meta.endpoint_url:
+            return made
+        # A server of one's own has no name for each bucket.
+        return client(s3={"addressing_style": "path"})
+    except (BotoCoreError, ValueError) as error:
+        raise ConfigError(
+            f"S3 cannot be used: {error}", where="S3", hint="look at your AWS_ variables"
+        ) from error
+
+
+def _explain(error: Exception, name: str) -> Exception | None:
+    """The error as one of ours, or none if asking again may help."""
+    from botocore.exceptions import (
+        BotoCoreError,
+        ClientError,
+        HTTPClientError,
+        IncompleteReadError,
+        NoCredentialsError,
+        PartialCredentialsError,
+        ReadTimeoutError,
+    )
+
+    if isinstance(error, HTTPClientError | IncompleteReadError | ReadTimeoutError):
+        return None
+    if isinstance(error, NoCredentialsError | PartialCredentialsError):
+        return StorageError(
+            f"{name} cannot be read: {error}",
+            where=name,
+            hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+        )
+    if isinstance(error, ClientError):
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        if code in GONE or status == 404:
+            return NotFound(f"{name} is not there", where=name)
+        if code in BUSY or status >= 500 or status == 429:
+            return None
+        hint = "has this key the right to read there?" if status in (401, 403) else ""
+        return StorageError(f"{name} cannot be read: {error}", where=name, hint=hint)
+    if isinstance(error, BotoCoreError):
+        return StorageError(f"{name} cannot be read: {error}", where=name)
+    return error
