@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from ganlib.config.augmentation import DiscriminatorAugmentation
 from ganlib.config.base import Config
+from ganlib.config.custom import Custom
 from ganlib.config.gan_networks import (
     DcganDiscriminator,
     DcganGenerator,
     DiscriminatorNetwork,
     GeneratorNetwork,
 )
-from ganlib.config.losses import AdversarialLoss, Hinge
+from ganlib.config.losses import AdversarialLoss, Hinge, Penalties, refuse
 from ganlib.config.training import Adam, Budget, Cadence, Constant, Plateau, Precision, Schedule
 
 
@@ -25,6 +27,15 @@ class DiscriminatorConfig(Config):
     network: DiscriminatorNetwork = DcganDiscriminator()
     optimiser: Adam = Adam(beta1=0.0)
     steps: int = Field(default=1, ge=1, le=16, description="discriminator steps per turn")
+    packing: int = Field(
+        default=1, ge=1, le=4, description="images judged together (PacGAN, Lin et al. 2018)"
+    )
+    unrolled: int = Field(
+        default=0,
+        ge=0,
+        le=16,
+        description="discriminator steps the generator looks ahead (Metz et al. 2017)",
+    )
 
 
 class Ema(Config):
@@ -40,9 +51,16 @@ class GanConfig(Config):
     generator: GeneratorConfig = GeneratorConfig()
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
     loss: AdversarialLoss = Hinge()
+    penalties: Penalties = Penalties()
+    augmentation: DiscriminatorAugmentation | None = Field(
+        default=None, description="of what the discriminator sees, real and fake"
+    )
     schedule: Schedule = Constant()
     ema: Ema = Ema()
     batch_size: int = Field(default=64, ge=2, description="over all workers")
+    accumulate: int = Field(
+        default=1, ge=1, le=64, description="parts a worker's batch is taken in, to save memory"
+    )
     budget: Budget = Budget(images=100_000)
     cadence: Cadence = Cadence()
     plateau: Plateau | None = None
@@ -51,3 +69,49 @@ class GanConfig(Config):
     init_from: str | None = Field(
         default=None, description="models:/name/version or models:/name@alias"
     )
+
+    @model_validator(mode="after")
+    def _parts_combine(self) -> GanConfig:
+        players = {"generator": self.generator.network, "discriminator": self.discriminator.network}
+        norms = {
+            name: "custom" if isinstance(network, Custom) else network.norm
+            for name, network in players.items()
+        }
+        # Nobody knows what a user's own network bounds.
+        norm = "spectral" if norms["discriminator"] == "custom" else norms["discriminator"]
+        reason = (
+            refuse(self.loss, self.penalties, norm) or self._unrolls() or self._accumulates(norms)
+        )
+        if reason:
+            raise ValueError(reason)
+        return self
+
+    def _unrolls(self) -> str:
+        if not self.discriminator.unrolled:
+            return ""
+        if self.penalties.names():
+            return (
+                "discriminator.unrolled looks ahead by the loss alone, and there is a penalty "
+                f"{self.penalties.names()[0]}: a third derivative would be needed"
+            )
+        if self.accumulate > 1:
+            return "discriminator.unrolled looks ahead on the whole batch: set accumulate to 1"
+        return ""
+
+    def _accumulates(self, norms: dict[str, str]) -> str:
+        if self.accumulate == 1:
+            return ""
+        for name, norm in norms.items():
+            if norm == "batch":
+                return (
+                    f"accumulate is {self.accumulate}, and {name}.network normalises over the "
+                    "whole batch: parts of it would have other statistics; give it another norm"
+                )
+        return ""
+
+    @property
+    def share(self) -> int:
+        """What a worker's batch must be a multiple of."""
+        network = self.discriminator.network
+        group = 1 if isinstance(network, Custom) else max(1, network.minibatch_stddev)
+        return self.accumulate * self.discriminator.packing * group

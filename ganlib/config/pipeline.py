@@ -36,6 +36,14 @@ class PipelineConfig(Config):
         ):
             if batch % workers:
                 raise ValueError(f"{name} is {batch}, not a multiple of {workers} workers")
+        part, share = self.gan.batch_size // self.cluster.workers, self.gan.share
+        if part % share:
+            raise ValueError(
+                f"gan.batch_size is {self.gan.batch_size}, {part} for each of "
+                f"{self.cluster.workers} workers, not a multiple of {share}: accumulate "
+                f"{self.gan.accumulate} times packing {self.gan.discriminator.packing} times the "
+                "group of minibatch_stddev"
+            )
         return self
 
     @model_validator(mode="after")

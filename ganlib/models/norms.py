@@ -105,6 +105,8 @@ class SpectralNorm(nn.Module):
     """
 
     left: Tensor
+    kept: tuple[Tensor, Tensor] | None = None
+    paced = False
 
     def __init__(self, weight: Tensor, *, warm_up: int = 15, rows: int = 0) -> None:
         super().__init__()
@@ -117,13 +119,38 @@ class SpectralNorm(nn.Module):
     def forward(self, weight: Tensor) -> Tensor:
         with torch.autocast(weight.device.type, enabled=False):
             matrix_RF = weight.transpose(0, self.rows).flatten(1)
-            left_R, right_F = _step(matrix_RF.detach(), self.left)
-            if self.training:
-                with torch.no_grad():
-                    self.left.copy_(left_R)
+            left_R, right_F = self._vectors(matrix_RF.detach())
             sigma = torch.dot(left_R, torch.mv(matrix_RF, right_F))
             normal: Tensor = weight / sigma
             return normal
+
+    def _vectors(self, matrix_RF: Tensor) -> tuple[Tensor, Tensor]:
+        if self.training and self.kept is not None:
+            return self.kept
+        left_R, right_F = _step(matrix_RF, self.left)
+        if self.training:
+            with torch.no_grad():
+                self.left.copy_(left_R)
+            if self.paced:
+                self.kept = left_R, right_F
+        return left_R, right_F
+
+
+class Spectra:
+    """The spectral norms of some modules, stepping together: once after each `step()`.
+
+    All forwards in between see the same vectors, so a batch may come in parts.
+    """
+
+    def __init__(self, *modules: nn.Module) -> None:
+        layers = [layer for module in modules for layer in module.modules()]
+        self.norms = [layer for layer in layers if isinstance(layer, SpectralNorm)]
+        for norm in self.norms:
+            norm.paced = True
+
+    def step(self) -> None:
+        for norm in self.norms:
+            norm.kept = None
 
 
 @torch.no_grad()

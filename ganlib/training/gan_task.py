@@ -5,7 +5,7 @@ N samples of this rank, C channels, H W pixels, Z latent
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +14,29 @@ from torch import Tensor, nn
 
 from ganlib.config import GanConfig
 from ganlib.determinism import Replicas, stream, sub_seed
-from ganlib.losses import adversarial
-from ganlib.models import build_discriminator, build_generator, save_model
+from ganlib.losses import Penalty, adversarial, build_penalties
+from ganlib.models import build_discriminator, build_generator, draw, kind_of, save_model
+from ganlib.models.norms import Spectra
 from ganlib.training import ema
+from ganlib.training.judging import Forward, Judging
 from ganlib.training.loop import Batch
 from ganlib.training.optimiser import Optimiser
 from ganlib.training.precision import Arithmetic
 from ganlib.training.schedule import factor
+from ganlib.training.sight import Sight
 from ganlib.training.state import join, part
+from ganlib.training.turn import At, Half
+from ganlib.training.unrolled import look_ahead
+
+Scalars = dict[str, Tensor]
 
 
 class GanTask:
     """One step is a turn: the discriminator's steps on fresh real images, then the generator's.
 
     The clock counts the real images. Fakes are asked for the classes of the real images beside
-    them, so both follow the data's shares. `average` is the generator that is used.
+    them, so both follow the data's shares. `average` is the generator that is used. The power
+    iteration of spectral norm takes one step for each optimiser step of either player.
     """
 
     def __init__(
@@ -50,7 +58,10 @@ class GanTask:
             generator = build_generator(config.generator.network, **data, replicas=replicas)
             torch.manual_seed(sub_seed(config.seed, "weights/discriminator"))
             discriminator = build_discriminator(
-                config.discriminator.network, **data, replicas=replicas
+                config.discriminator.network,
+                **data,
+                replicas=replicas,
+                packing=config.discriminator.packing,
             )
         self.latent_size = int(generator.latent_size)  # type: ignore[arg-type]
         self.generator = arithmetic.place(generator, device).train()
@@ -59,75 +70,140 @@ class GanTask:
         self.generator_optimiser = Optimiser(self.generator, config.generator.optimiser)
         self.discriminator_optimiser = Optimiser(self.discriminator, config.discriminator.optimiser)
         self.loss = adversarial.build(config.loss)
+        self.penalties = build_penalties(config.penalties)
+        self.sight = Sight(config.augmentation, config.seed, device)
+        self.spectra = Spectra(self.generator, self.discriminator)
+        self.judging = Judging(config.discriminator, self.discriminator, arithmetic, device)
 
-    def step(self, batch: Batch, clock: int, replicas: Replicas) -> dict[str, Tensor]:
+    def step(self, batch: Batch, clock: int, replicas: Replicas) -> Scalars:
         draws = self.config.discriminator.steps
         rate = factor(self.config.schedule, clock, self.config.budget.images)
-        image_NCHW = self.arithmetic.images(batch.image_NHWC)
-        parts = list(zip(image_NCHW.chunk(draws), batch.label_N.chunk(draws), strict=True))
-        scalars: dict[str, Tensor] = {}
+        at = At(clock, replicas, rate)
+        turns = list(zip(batch.image_NHWC.chunk(draws), batch.label_N.chunk(draws), strict=True))
+        before = clock // (draws * self.config.batch_size) * draws
+        scalars: Scalars = {}
 
         self.discriminator.requires_grad_(True)
-        for turn, (real_NCHW, label_N) in enumerate(parts):
-            with torch.no_grad():
-                fake_NCHW = self._fake(label_N, f"noise/discriminator/{turn}", clock, replicas)
-            scalars |= self._discriminator_step(real_NCHW, fake_NCHW, label_N, rate, replicas)
+        for turn, (real_NHWC, label_N) in enumerate(turns):
+            half = self._half(real_NHWC, label_N, f"discriminator/{turn}", at)
+            scalars |= self._discriminator_step(half, before + turn, at)
 
         self.discriminator.requires_grad_(False)
         for turn in range(self.config.generator.steps):
-            real_NCHW, label_N = parts[turn % draws]
-            scalars |= self._generator_step(real_NCHW, label_N, turn, clock, rate, replicas)
+            half = self._half(*turns[turn % draws], f"generator/{turn}", at)
+            scalars |= self._generator_step(half, at)
 
         shown = draws * self.config.batch_size
-        half = ema.half_life(self.config.ema.half_life, self.config.ema.ramp, clock + shown)
-        ema.follow(self.average, self.generator, shown, half)
+        length = ema.half_life(self.config.ema.half_life, self.config.ema.ramp, clock + shown)
+        ema.follow(self.average, self.generator, shown, length)
         return scalars
 
-    def _discriminator_step(
-        self, real_NCHW: Tensor, fake_NCHW: Tensor, label_N: Tensor, rate: float, replicas: Replicas
-    ) -> dict[str, Tensor]:
-        """One forward for both halves: the discriminator sees no statistics of a batch."""
-        with self.arithmetic.autocast(self.device):
-            both_NCHW = torch.cat([real_NCHW, fake_NCHW.to(real_NCHW.dtype)])
-            logit_N = self.discriminator(both_NCHW, torch.cat([label_N, label_N]))
-        real_N, fake_N = logit_N.to(self.arithmetic.dtype).chunk(2)
+    def _half(self, real_NHWC: Tensor, label_N: Tensor, purpose: str, at: At) -> Half:
+        """Noise is drawn for all ranks and sliced, so that it does not depend on their number."""
+        count, seed = len(label_N), self.config.seed
+        everyone = count * at.replicas.world
+        noise = stream(seed, f"noise/{purpose}", at.clock)
+        z_NZ = draw(everyone, self.latent_size, kind_of(self.generator), noise)
+        mix_N = None
+        if purpose.startswith("discriminator") and any(p.needs_mix for p in self.penalties):
+            mix = stream(seed, f"mix/{purpose}", at.clock)
+            mix_N = at.replicas.slice(torch.rand(everyone, generator=mix)).to(self.device)
+        return Half(
+            real_NHWC,
+            label_N,
+            at.replicas.slice(z_NZ).to(self.device, self.arithmetic.dtype),
+            mix_N,
+            self.sight.draws(f"real/{purpose}", at.clock, count, at.replicas),
+            self.sight.draws(f"fake/{purpose}", at.clock, count, at.replicas),
+        )
+
+    def _discriminator_step(self, whole: Half, number: int, at: At) -> Scalars:
+        due = [penalty for penalty in self.penalties if number % penalty.every == 0]
+        told: list[Scalars] = []
+
+        def losses() -> Iterator[Tensor]:
+            for half in whole.split(self.config.accumulate):
+                loss, scalars = self._discriminator_loss(half, due)
+                told.append(scalars)
+                yield loss / self.config.accumulate
+
+        self.spectra.step()
+        self.discriminator_optimiser.step(losses(), at.rate, at.replicas)
+        scalars = _mean(told)
+        self.sight.learn(scalars.pop("sign"), len(whole.label_N), number, at.replicas)
+        return scalars
+
+    def _discriminator_loss(self, half: Half, due: Sequence[Penalty]) -> tuple[Tensor, Scalars]:
+        with torch.no_grad():
+            fake_NCHW = self._fake(half)
+        real_NCHW = self.sight.see(self.arithmetic.images(half.real_NHWC), half.real_draws)
+        fake_NCHW = self.sight.see(fake_NCHW.to(real_NCHW.dtype), half.fake_draws)
+        real_N, fake_N = self.judging.both(real_NCHW, fake_NCHW, half.label_N)
         loss = self.loss.discriminator(real_N, fake_N).mean()
-        self.discriminator_optimiser.step(loss, rate, replicas)
-        return {
+        scalars = {
             "loss_discriminator": loss.detach(),
             "logit_real": real_N.detach().mean(),
             "logit_fake": fake_N.detach().mean(),
+            "sign": real_N.detach().sign().mean(),
         }
+        for penalty in self.penalties:
+            value = torch.zeros_like(loss)
+            if penalty in due:
+                value = self.judging.slope(penalty, real_NCHW, fake_NCHW, half.label_N, half.mix_N)
+                loss = loss + penalty.weight * value
+            # So many times its value where it is due that the mean over steps is its mean.
+            scalars[f"penalty_{penalty.name}"] = penalty.every * value.detach()
+        return loss, scalars
 
-    def _generator_step(
-        self,
-        real_NCHW: Tensor,
-        label_N: Tensor,
-        turn: int,
-        clock: int,
-        rate: float,
-        replicas: Replicas,
-    ) -> dict[str, Tensor]:
-        fake_NCHW = self._fake(label_N, f"noise/generator/{turn}", clock, replicas)
-        with self.arithmetic.autocast(self.device):
-            fake_N = self.discriminator(fake_NCHW, label_N).to(self.arithmetic.dtype)
-            real_N = None
-            if self.loss.relativistic:
-                with torch.no_grad():
-                    real_N = self.discriminator(real_NCHW, label_N).to(self.arithmetic.dtype)
-        loss = self.loss.generator(fake_N, real_N).mean()
-        self.generator_optimiser.step(loss, rate, replicas)
-        return {"loss_generator": loss.detach()}
+    def _generator_step(self, whole: Half, at: At) -> Scalars:
+        told: list[Scalars] = []
 
-    def _fake(self, label_N: Tensor, purpose: str, clock: int, replicas: Replicas) -> Tensor:
-        """Noise is drawn for all ranks and sliced, so that it does not depend on their number."""
-        count = len(label_N) * replicas.world
-        generator = stream(self.config.seed, purpose, clock)
-        z_NZ = replicas.slice(torch.randn(count, self.latent_size, generator=generator))
+        def losses() -> Iterator[Tensor]:
+            for half in whole.split(self.config.accumulate):
+                loss = self._generator_loss(half, at)
+                told.append({"loss_generator": loss.detach()})
+                yield loss / self.config.accumulate
+
+        self.spectra.step()
+        self.generator_optimiser.step(losses(), at.rate, at.replicas)
+        return _mean(told)
+
+    def _generator_loss(self, half: Half, at: At) -> Tensor:
+        fake_NCHW = self.sight.see(self._fake(half), half.fake_draws)
+        if self.config.discriminator.unrolled:
+            real_NCHW = self.sight.see(self.arithmetic.images(half.real_NHWC), half.real_draws)
+            return self._unrolled_loss(real_NCHW, fake_NCHW.to(real_NCHW.dtype), half.label_N, at)
+        fake_N = self.judging.one(fake_NCHW, half.label_N)
+        real_N = None
+        if self.loss.relativistic:
+            with torch.no_grad():
+                real_NCHW = self.sight.see(self.arithmetic.images(half.real_NHWC), half.real_draws)
+                real_N = self.judging.one(real_NCHW, half.label_N)
+        return self.loss.generator(fake_N, real_N).mean()
+
+    def _unrolled_loss(
+        self, real_NCHW: Tensor, fake_NCHW: Tensor, label_N: Tensor, at: At
+    ) -> Tensor:
+        """Without autocast, since the slopes of slopes are small."""
+
+        def both(forward: Forward) -> tuple[Tensor, Tensor]:
+            return self.judging.both(real_NCHW, fake_NCHW, label_N, forward, autocast=False)
+
+        ahead = look_ahead(
+            self.discriminator,
+            self.discriminator_optimiser,
+            lambda forward: self.loss.discriminator(*both(forward)).mean(),
+            steps=self.config.discriminator.unrolled,
+            factor=at.rate,
+            replicas=at.replicas,
+            before_each=self.spectra.step,
+        )
+        real_N, fake_N = both(ahead)
+        return self.loss.generator(fake_N, real_N).mean()
+
+    def _fake(self, half: Half) -> Tensor:
         with self.arithmetic.autocast(self.device):
-            image_NCHW: Tensor = self.generator(
-                z_NZ.to(self.device, self.arithmetic.dtype), label_N
-            )
+            image_NCHW: Tensor = self.generator(half.z_NZ, half.label_N)
         return image_NCHW
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -138,6 +214,7 @@ class GanTask:
                 "average": self.average.state_dict(),
                 "generator_optimiser": self.generator_optimiser.state_dict(),
                 "discriminator_optimiser": self.discriminator_optimiser.state_dict(),
+                "sight": self.sight.state_dict(),
             }
         )
 
@@ -147,6 +224,7 @@ class GanTask:
         self.average.load_state_dict(part(state, "average"))
         self.generator_optimiser.load_state_dict(part(state, "generator_optimiser"))
         self.discriminator_optimiser.load_state_dict(part(state, "discriminator_optimiser"))
+        self.sight.load_state_dict(part(state, "sight"))
 
     def start_from(self, module: nn.Module) -> None:
         """Take the weights of a generator of the same shape; raises RuntimeError otherwise."""
@@ -155,3 +233,10 @@ class GanTask:
 
     def export(self, folder: Path, meta: dict[str, Any]) -> None:
         save_model(self.average, folder, kind="generator", classes=self.classes, meta=meta)
+
+
+def _mean(told: Sequence[Scalars]) -> Scalars:
+    """Of equally large parts."""
+    if len(told) == 1:
+        return dict(told[0])
+    return {name: torch.stack([one[name] for one in told]).mean() for name in told[0]}

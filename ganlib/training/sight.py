@@ -1,0 +1,77 @@
+"""What the discriminator sees of the images it is given.
+
+N images of this rank, C channels, H W pixels
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ganlib import augmentation
+from ganlib.augmentation import Draws
+from ganlib.config import Ada, DiscriminatorAugmentation
+from ganlib.determinism import Replicas, stream
+
+
+class Sight:
+    """The augmentation and, where it adapts, the state it follows."""
+
+    def __init__(
+        self, config: DiscriminatorAugmentation | None, seed: int, device: torch.device
+    ) -> None:
+        self.config, self.seed = config, seed
+        self.fixed = (
+            None if config is None else augmentation.start(config).to(device, torch.float64)
+        )
+        self.state: dict[str, Tensor] = {}
+        if self.fixed is not None and isinstance(config, Ada) and config.fixed is None:
+            zero = torch.zeros_like(self.fixed)
+            self.state = {"strength": self.fixed, "sign_sum": zero, "count": zero.clone()}
+
+    @property
+    def strength(self) -> Tensor | None:
+        """The probability of each change, on the device; none without an augmentation."""
+        return self.state.get("strength", self.fixed)
+
+    def draws(self, purpose: str, clock: int, count: int, replicas: Replicas) -> Draws | None:
+        """For `count` images of this rank: drawn for all ranks and sliced."""
+        if self.config is None:
+            return None
+        generator = stream(self.seed, f"augmentation/{purpose}", clock)
+        drawn = augmentation.draw(self.config, count * replicas.world, generator)
+        return drawn.slice(replicas.slice)
+
+    def see(self, image_NCHW: Tensor, draws: Draws | None) -> Tensor:
+        if self.config is None or draws is None or self.strength is None:
+            return image_NCHW
+        return augmentation.apply(self.config, image_NCHW, draws, self.strength)
+
+    def learn(self, sign: Tensor, images: int, number: int, replicas: Replicas) -> None:
+        """Remember the mean sign of D(real) over `images` of discriminator step `number`.
+
+        Each `every` steps the strength moves by them, on all ranks alike.
+        """
+        if not isinstance(self.config, Ada) or not self.state:
+            return
+        self.state["sign_sum"] += sign.double() * images
+        self.state["count"] += images
+        if (number + 1) % self.config.every:
+            return
+        sign_sum, count = replicas.sum(
+            torch.stack([self.state["sign_sum"], self.state["count"]])
+        ).unbind()
+        moved = augmentation.adapt(self.state["strength"], sign_sum, count, self.config)
+        self.state["strength"].copy_(moved)
+        self.state["sign_sum"].zero_()
+        self.state["count"].zero_()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Empty where nothing adapts."""
+        return dict(self.state)
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        for name, tensor in self.state.items():
+            tensor.copy_(state[name])

@@ -1,0 +1,246 @@
+"""Every part of a GAN's step: two ranks as one, continued as uninterrupted, in parts as whole."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+import torch
+from torch import Tensor
+
+from ganlib.config import (
+    Ada,
+    AdversarialLoss,
+    Custom,
+    DcganDiscriminator,
+    DcganGenerator,
+    DiscriminatorConfig,
+    GanConfig,
+    GeneratorConfig,
+    overlay,
+)
+from ganlib.determinism import Replicas, stream
+from ganlib.training.gan_task import GanTask
+from ganlib.training.loop import Batch
+from ganlib.training.precision import resolve
+from ganlib.training.sight import Sight
+from tests.ranks import on_ranks
+
+STEPS, SIZE, BATCH = 8, 8, 16
+BASE = GanConfig(
+    generator=GeneratorConfig(network=DcganGenerator(width=8, latent_size=8)),
+    discriminator=DiscriminatorConfig(network=DcganDiscriminator(width=8)),
+    batch_size=BATCH,
+)
+NO_NORM = {"generator.network.norm": "instance", "discriminator.network.norm": "none"}
+LOSSES = [m for m in get_args(get_args(AdversarialLoss)[0]) if m is not Custom]
+PARTS: dict[str, dict[str, Any]] = {
+    **{f"loss {kind}": {"loss.kind": kind} for kind in (m().kind for m in LOSSES)},
+    "wgan-gp": {"loss.kind": "wasserstein", "penalties.wgan_gp.weight": 10} | NO_NORM,
+    "lazy r1": {"penalties.r1.gamma": 1, "penalties.r1.every": 3, "discriminator.steps": 2},
+    "r3gan's": {
+        "loss.kind": "relativistic_paired",
+        "penalties.r1.gamma": 0.5,
+        "penalties.r2.gamma": 0.5,
+    },
+    "packs": {"discriminator.packing": 4, "penalties.r1.gamma": 1},
+    "stddev": {"discriminator.network.minibatch_stddev": 4},
+    "batch norm in both": {"discriminator.network.norm": "batch"},
+    "unrolled": {"discriminator.unrolled": 2, "discriminator.network.norm": "none"},
+    "unrolled, spectral, relativistic": {
+        "discriminator.unrolled": 1,
+        "loss.kind": "relativistic_paired",
+    },
+    "diffaugment": {"augmentation.kind": "diffaugment", "penalties.wgan_gp.weight": 1},
+    "ada": {"augmentation": {"kind": "ada", "every": 2, "images_to_full": 100, "target": -0.9}},
+    "uniform, concatenated": {
+        "generator.network.latent": "uniform",
+        "discriminator.network.conditioning": "concatenation",
+    },
+    "unconditional": {
+        "generator.network.conditioning": "none",
+        "discriminator.network.conditioning": "none",
+    },
+}
+
+
+def config_of(name: str) -> GanConfig:
+    return overlay(BASE, PARTS[name])
+
+
+def built(config: GanConfig, replicas: Replicas) -> GanTask:
+    cpu = torch.device("cpu")
+    return GanTask(
+        config,
+        size=SIZE,
+        channels=1,
+        classes=("a", "b", "c"),
+        arithmetic=resolve("float64", cpu, SIZE),
+        replicas=replicas,
+        device=cpu,
+    )
+
+
+def step(task: GanTask, number: int, replicas: Replicas) -> dict[str, Tensor]:
+    draws = task.config.discriminator.steps
+    images = stream(number, "images")
+    image_NHWC = torch.randint(0, 256, (draws * BATCH, SIZE, SIZE, 1), generator=images).byte()
+    label_N = torch.randint(0, 3, (draws * BATCH,), generator=images)
+    mine = [
+        torch.cat([replicas.slice(part) for part in whole.split(BATCH)])
+        for whole in (image_NHWC, label_N)
+    ]
+    return task.step(Batch(*mine), number * draws * BATCH, replicas)
+
+
+def trained(config: GanConfig, replicas: Replicas, steps: int = STEPS) -> dict[str, Tensor]:
+    """The state, and the last step's scalars as means over ranks beside it."""
+    task = built(config, replicas)
+    scalars: dict[str, Tensor] = {}
+    for number in range(steps):
+        scalars = step(task, number, replicas)
+    told = {f"told.{name}": replicas.mean(value) for name, value in scalars.items()}
+    return task.state_dict() | told
+
+
+def all_trained(replicas: Replicas) -> dict[str, dict[str, Tensor]]:
+    return {name: trained(config_of(name), replicas) for name in PARTS}
+
+
+@pytest.fixture(scope="module")
+def alone() -> dict[str, dict[str, Tensor]]:
+    return all_trained(Replicas())
+
+
+@pytest.fixture(scope="module")
+def two_ranks() -> list[dict[str, dict[str, Tensor]]]:
+    return on_ranks(2, all_trained)
+
+
+def worst(one: dict[str, Tensor], other: dict[str, Tensor], part: str = "") -> tuple[float, str]:
+    """The largest distance of a tensor over its norm, and whose it is.
+
+    A relativistic loss knows logits up to a shift alone: the gradient of the discriminator's last
+    bias is rounding, which Adam makes whole steps of, and nothing but the logits depends on it.
+    """
+    assert one.keys() == other.keys()
+    idle = ("head.bias", "told.logit_real", "told.logit_fake")
+    relativistic = PARTS.get(part, {}).get("loss.kind") == "relativistic_paired"
+    apart = {
+        name: float((tensor - other[name]).double().norm() / tensor.double().norm().clamp_min(1e-9))
+        for name, tensor in one.items()
+        if not (relativistic and name.endswith(idle))
+    }
+    name = max(apart, key=lambda key: apart[key])
+    return apart[name], name
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_it_moves_and_stays_finite(alone: dict[str, dict[str, Tensor]], name: str) -> None:
+    start = built(config_of(name), Replicas()).state_dict()
+    for key, tensor in alone[name].items():
+        assert torch.isfinite(tensor).all(), key
+    for player in ("generator", "discriminator"):
+        weights = [k for k in start if k.startswith(f"{player}.") and "weight" in k]
+        assert any(not torch.equal(start[key], alone[name][key]) for key in weights)
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_two_ranks_do_what_one_does(
+    alone: dict[str, dict[str, Tensor]], two_ranks: list[dict[str, dict[str, Tensor]]], name: str
+) -> None:
+    for rank in two_ranks:
+        apart, which = worst(alone[name], rank[name], name)
+        assert apart <= 1e-9, which
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_continued_from_its_state_it_does_the_same(
+    alone: dict[str, dict[str, Tensor]], name: str
+) -> None:
+    config = config_of(name)
+    first, second = built(config, Replicas()), built(config, Replicas())
+    for number in range(3):
+        step(first, number, Replicas())
+    second.load_state_dict({key: tensor.clone() for key, tensor in first.state_dict().items()})
+    for number in range(3, STEPS):
+        step(second, number, Replicas())
+    for key, tensor in second.state_dict().items():
+        assert torch.equal(tensor, alone[name][key]), key
+
+
+IN_PARTS = {
+    name
+    for name, changes in PARTS.items()
+    if "unrolled" not in name and name != "batch norm in both"
+}
+
+
+@pytest.mark.parametrize("name", sorted(IN_PARTS))
+def test_four_parts_of_a_batch_are_the_whole(name: str) -> None:
+    """The generator has no batch norm here: with it, accumulation is refused."""
+    whole = overlay(config_of(name), {"generator.network.norm": "layer"})
+    parts = overlay(whole, {"accumulate": 4})
+    apart, which = worst(trained(whole, Replicas()), trained(parts, Replicas()), name)
+    assert apart <= 1e-9, which
+
+
+def test_accumulation_on_two_ranks_is_one_whole_batch() -> None:
+    apart, which = worst(*_whole_and_in_parts())
+    assert apart <= 1e-9, which
+
+
+def _whole_and_in_parts() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    whole = overlay(config_of("lazy r1"), {"generator.network.norm": "layer"})
+    parts = overlay(whole, {"accumulate": 2})
+    return trained(whole, Replicas()), on_ranks(2, _trained, parts.model_dump())[0]
+
+
+def _trained(replicas: Replicas, config: dict[str, Any]) -> dict[str, Tensor]:
+    return trained(GanConfig.model_validate(config), replicas)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"accumulate": 2}, r"generator\.network normalises over the whole batch"),
+        ({"discriminator.network.norm": "batch", "penalties.r1.gamma": 1}, "batch norm"),
+        ({"loss.kind": "wasserstein", "discriminator.network.norm": "none"}, "wgan_gp"),
+        ({"discriminator.unrolled": 1, "penalties.r1.gamma": 1}, "third derivative"),
+        ({"discriminator.unrolled": 1, "accumulate": 2}, "whole batch"),
+        ({"discriminator.packing": 5}, "packing"),
+        ({"penalties.r1.gama": 1}, "gama"),
+    ],
+)
+def test_what_does_not_combine_is_refused(changes: dict[str, Any], reason: str) -> None:
+    from ganlib.errors import ConfigError
+
+    with pytest.raises(ConfigError, match=reason):
+        overlay(BASE, changes)
+
+
+def test_lazy_penalties_cost_on_average_what_they_cost_at_every_step() -> None:
+    """At weights that stand still: the gradient of twelve steps adds up to the same."""
+    rates = {
+        f"{player}.optimiser.learning_rate": 1e-12 for player in ("generator", "discriminator")
+    }
+    still = overlay(BASE, rates | {"discriminator.network.norm": "none"})
+    told = {}
+    for every in (1, 3):
+        config = overlay(still, {"penalties.r1": {"gamma": 2, "every": every}})
+        task = built(config, Replicas())
+        told[every] = [float(step(task, n, Replicas())["penalty_r1"]) for n in range(12)]
+    assert [value > 0 for value in told[3]] == [True, False, False] * 4
+    assert told[3][::3] == pytest.approx([3 * value for value in told[1][::3]])
+
+
+def test_the_augmentation_follows_the_signs() -> None:
+    """Up by its speed where every real image is seen through, and down again where none is."""
+    config = Ada(every=2, images_to_full=1000, maximum=0.05)
+    sight = Sight(config, 0, torch.device("cpu"))
+    told = []
+    for number, sign in enumerate([1.0] * 8 + [-1.0] * 8):
+        sight.learn(torch.tensor(sign), BATCH, number, Replicas())
+        told.append(float(sight.state_dict()["strength"]))
+    up = [0, 0.032, 0.032, 0.05, 0.05, 0.05, 0.05, 0.05]
+    assert told == pytest.approx([*up, 0.05, 0.018, 0.018, 0, 0, 0, 0, 0])
