@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.s3 import S3Server, moto, rclone
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -17,3 +20,21 @@ def test_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"GANLIB_TEST_DATA: there is no folder {folder}")
     return folder.resolve()
+
+
+@pytest.fixture(scope="session", params=["moto", "rclone"])
+def s3_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[S3Server]:
+    """Each of the two, started once."""
+    folder = tmp_path_factory.mktemp("rclone")
+    with moto() if request.param == "moto" else rclone(folder) as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> S3Server:
+    """The server that the environment names, and an empty cache."""
+    s3_server.use(monkeypatch)
+    monkeypatch.setenv("GANLIB_CACHE", str(tmp_path / "cache"))
+    return s3_server

@@ -163,14 +163,14 @@ def _explain(error: Exception, name: str) -> Exception | None:
     from botocore.exceptions import (
         BotoCoreError,
         ClientError,
+        ConnectionError,
         HTTPClientError,
         IncompleteReadError,
         NoCredentialsError,
         PartialCredentialsError,
-        ReadTimeoutError,
     )
 
-    if isinstance(error, HTTPClientError | IncompleteReadError | ReadTimeoutError):
+    if isinstance(error, ConnectionError | HTTPClientError | IncompleteReadError):
         return None
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return StorageError(
