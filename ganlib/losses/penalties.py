@@ -6,9 +6,10 @@ All are computed in the precision of the images but at least float32, with autoc
 slope has twice the range of a slope, and in bfloat16 its gradient is mostly rounding.
 
 The samples must be independent. The logits are summed over the batch before they are
-differentiated, which gives each sample its own slope only if no logit reads another sample; with
-statistics of the batch (batch norm, minibatch standard deviation across the summed samples) it is
-the slope of something else. The configuration refuses batch norm for that reason.
+differentiated, which gives each sample its own slope only if no logit reads another sample. Batch
+norm in the discriminator breaks that and is refused by the configuration. With minibatch standard
+deviation the slope is that of all logits of the sample's group, as StyleGAN2 has it; and packs are
+given as packs, one sample each.
 """
 
 from __future__ import annotations
