@@ -7,7 +7,17 @@ from typing import get_args
 
 import pytest
 
-from ganlib.config import R1, R2, AdversarialLoss, Config, Custom, Penalties, WganGp, overlay
+from ganlib.config import (
+    R1,
+    R2,
+    AdversarialLoss,
+    Custom,
+    Penalties,
+    PipelineConfig,
+    Wasserstein,
+    WganGp,
+    overlay,
+)
 from ganlib.config.losses import refuse
 from ganlib.errors import ConfigError
 
@@ -38,33 +48,42 @@ def test_what_does_not_combine_is_refused_with_the_reason(loss):
             assert reason == "", (penalties, norm)
 
 
-class Holder(Config):
-    penalties: Penalties = Penalties()
+BASE = PipelineConfig(name="base")
 
 
 def test_a_penalty_is_opened_by_one_of_its_settings_and_closed_by_null():
-    opened = overlay(Holder(), {"penalties.r1.gamma": 2, "penalties.r2.every": 16})
-    assert opened.penalties == Penalties(r1=R1(gamma=2), r2=R2(every=16))
-    assert overlay(opened, {"penalties.r1": None}).penalties.names() == ("r2",)
-    assert overlay(Holder(), {"penalties.wgan_gp": {}}).penalties.wgan_gp == WganGp()
+    opened = overlay(BASE, {"gan.penalties.r1.gamma": 2, "gan.penalties.r2.every": 16})
+    assert opened.gan.penalties == Penalties(r1=R1(gamma=2), r2=R2(every=16))
+    assert overlay(opened, {"gan.penalties.r1": None}).gan.penalties.names() == ("r2",)
+    assert overlay(BASE, {"gan.penalties.wgan_gp": {}}).gan.penalties.wgan_gp == WganGp()
 
 
 @pytest.mark.parametrize(
     ("path", "setting"),
     [
-        ("penalties.r1.gamma", 0),
-        ("penalties.r2.gamma", float("nan")),
-        ("penalties.wgan_gp.weight", -1),
-        ("penalties.r1.every", 0),
-        ("penalties.r1.every", 65),
-        ("penalties.wgan_gp.gamma", 1),
-        ("penalties.r3.gamma", 1),
+        ("gan.penalties.r1.gamma", 0),
+        ("gan.penalties.r2.gamma", float("nan")),
+        ("gan.penalties.wgan_gp.weight", -1),
+        ("gan.penalties.r1.every", 0),
+        ("gan.penalties.r1.every", 65),
+        ("gan.penalties.wgan_gp.gamma", 1),
+        ("gan.penalties.r3.gamma", 1),
     ],
 )
 def test_a_setting_out_of_range_or_misspelt_is_refused_by_its_path(path, setting):
     with pytest.raises(ConfigError) as refused:
-        overlay(Holder(), {path: setting})
+        overlay(BASE, {path: setting})
     assert refused.value.where == path
+
+
+def test_the_configuration_of_a_gan_gives_the_reason():
+    free = {"gan.loss.kind": "wasserstein", "gan.discriminator.network.norm": "none"}
+    with pytest.raises(ConfigError, match="Wasserstein loss falls without end"):
+        overlay(BASE, free)
+    assert overlay(BASE, free | {"gan.penalties.wgan_gp": {}}).gan.loss == Wasserstein()
+    tied = {"gan.penalties.r1": {}, "gan.discriminator.network.norm": "batch"}
+    with pytest.raises(ConfigError, match="r1 looks at the slope at each image alone"):
+        overlay(BASE, tied)
 
 
 def test_defaults_are_those_of_the_papers():
