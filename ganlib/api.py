@@ -254,22 +254,40 @@ def rollback(
 def sample(
     model: str,
     *,
-    count: int = 64,
+    count: int | None = None,
     classes: Sequence[str] = (),
-    seed: int = 0,
+    seed: int | None = None,
     out: Path | str | None = None,
+    interpolate: tuple[int, int] | None = None,
+    steps: int | None = None,
+    truncation: float | None = None,
+    class_sweep: bool = False,
     home: Path | str | None = None,
 ) -> values.Samples:
-    """`count` images, classes taking turns, as PNGs, one grid and an npz with seeds and labels.
+    """Images as PNGs, one grid and an npz with seeds and labels.
+
+    By default 64 (`count`) from seed 0 (`seed`) on, classes taking turns. With `class_sweep` every
+    class of one seed before the next seed, 8 seeds unless `count` images are asked for. With
+    `interpolate` 9 (`steps`) images from one seed to the other, for each class. `truncation` cuts
+    the noise off at +- so much: better images, less variety.
 
     `model` is a name (`digits`: its champion), `models:/NAME@ALIAS`, `models:/NAME/VERSION` or an
     exported folder. `out` defaults to `samples-NAME` in the current folder. Raises NotFound for
-    models and classes that do not exist.
+    models and classes that do not exist, InputError for wishes that contradict each other.
     """
     from ganlib.stages import sample as stage
 
     return stage.sample(
-        Home.open(home), model, count=count, classes=tuple(classes), seed=seed, out=out
+        Home.open(home),
+        model,
+        count=count,
+        classes=tuple(classes),
+        seed=seed,
+        out=out,
+        interpolate=interpolate,
+        steps=steps,
+        truncation=truncation,
+        class_sweep=class_sweep,
     )
 
 

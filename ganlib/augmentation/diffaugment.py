@@ -69,8 +69,8 @@ def _hole(draws: Draws, axis: int, size: int, device: torch.device) -> Tensor:
 
 
 def _whole(uniform_N: Tensor, values: int) -> Tensor:
-    """int64 in 0..values - 1; a product just below `values` may be rounded up to it."""
-    return (uniform_N * values).floor().long().clamp(max=values - 1)
+    """int64 in 0..values - 1: not even the largest float32 below 1 is rounded up to `values`."""
+    return (uniform_N * values).floor().long()
 
 
 def _between(low: float, high: float, draws: Draws, name: str) -> Tensor:

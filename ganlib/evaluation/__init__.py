@@ -5,9 +5,10 @@ All images here are uint8 in NHWC; features and logits stay on the device of the
 
 from ganlib.evaluation.classifier import ClassifierScores, accuracy_of
 from ganlib.evaluation.extractor import ClassifierExtractor, Extractor
+from ganlib.evaluation.latent import class_sweep, interpolate, truncate
 from ganlib.evaluation.nearest import NearestNeighbours, nearest_neighbours
 from ganlib.evaluation.reference import Floor, Reference
-from ganlib.evaluation.sampling import balanced_labels, generate, grid_labels
+from ganlib.evaluation.sampling import balanced_labels, generate, grid_labels, render
 from ganlib.evaluation.score import Scores, repeated, score
 from ganlib.evaluation.table import EvaluationTable, Row
 
@@ -23,9 +24,13 @@ __all__ = [
     "Scores",
     "accuracy_of",
     "balanced_labels",
+    "class_sweep",
     "generate",
     "grid_labels",
+    "interpolate",
     "nearest_neighbours",
+    "render",
     "repeated",
     "score",
+    "truncate",
 ]

@@ -1,6 +1,6 @@
 """Images from a generator, each a function of its own seed and class.
 
-N samples, H W pixels, C channels, K classes.
+N samples, H W pixels, C channels, K classes, Z latent, B a batch.
 """
 
 from __future__ import annotations
@@ -13,22 +13,31 @@ from torch import Tensor, nn
 from ganlib.models import kind_of, noise, to_uint8
 
 
-@torch.no_grad()
 def generate(generator: nn.Module, seed_N: Tensor, label_N: Tensor, batch: int = 256) -> Tensor:
     """(N,) int64, (N,) int64 -> image_NHWC uint8 on the CPU, in evaluation mode.
 
     Image i depends on seed_N[i] and label_N[i] alone. The generator's mode is left as it was.
     """
-    weight = next(generator.parameters())
     latent_size, kind = cast(int, generator.latent_size), kind_of(generator)
+    parts = []
+    for start in range(0, max(len(seed_N), 1), batch):
+        z_BZ = noise(seed_N[start : start + batch], latent_size, kind)
+        parts.append(render(generator, z_BZ, label_N[start : start + batch]))
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def render(generator: nn.Module, z_NZ: Tensor, label_N: Tensor, batch: int = 256) -> Tensor:
+    """(N, Z), (N,) int64 -> image_NHWC uint8 on the CPU: `generate` for latents of one's own."""
+    weight = next(generator.parameters())
     training = generator.training
     generator.eval()
     try:
         parts = []
-        for start in range(0, max(len(seed_N), 1), batch):
-            z_BZ = noise(seed_N[start : start + batch], latent_size, kind)
+        for start in range(0, max(len(z_NZ), 1), batch):
             label_B = label_N[start : start + batch].to(weight.device)
-            parts.append(to_uint8(generator(z_BZ.to(weight), label_B)).cpu())
+            image_BCHW = generator(z_NZ[start : start + batch].to(weight), label_B)
+            parts.append(to_uint8(image_BCHW).cpu())
         return torch.cat(parts)
     finally:
         generator.train(training)

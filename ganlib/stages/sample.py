@@ -1,81 +1,193 @@
-"""Images from a generator, each named by its seed.
+"""Images from a generator, each named by its seed, or by its step between two seeds.
 
-N images, H W pixels, C channels.
+N images, H W pixels, C channels, Z latent, S steps, R rows, K classes chosen.
 """
 
 from __future__ import annotations
 
 import io
-import re
-from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganlib.config import nearest
 from ganlib.errors import InputError, NotFound
-from ganlib.stages import named
+from ganlib.stages import each, named
 from ganlib.stages.values import Samples
-from ganlib.storage import Home, atomic, write_bytes
+from ganlib.storage import Home, write_bytes
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from torch import Tensor
 
-MADE = re.compile(r"\d{10}\.png")
+    from ganlib.models import LoadedModel
+
 SEEDS = 2**32  # seeds that agree modulo this give the same noise
+COUNT = 64
+SWEEP_ROWS = 8
+STEPS = 9
+_ENDS = "an interpolation is given by its two seeds and the number of steps"
 
 
 def sample(
     home: Home,
     model: str,
     *,
-    count: int,
+    count: int | None,
     classes: tuple[str, ...],
-    seed: int,
+    seed: int | None,
     out: Path | str | None,
+    interpolate: tuple[int, int] | None = None,
+    steps: int | None = None,
+    truncation: float | None = None,
+    class_sweep: bool = False,
 ) -> Samples:
-    """Image i has seed `seed + i` and the i-th class of those asked for, taking turns."""
-    if not 1 <= count <= 1_000_000:
-        raise InputError(f"count is {count}; it must be from 1 to 1,000,000", where="count")
-    if not 0 <= seed <= SEEDS - count:
-        raise InputError(f"seed is {seed}; it must be from 0 to 2^32 - count", where="seed")
+    """What `api.sample` says. Raises InputError for wishes that contradict each other."""
+    _check(count, seed, interpolate, steps, class_sweep)
     folder = named.exported(home, model, "generator")
-    import torch
-
-    from ganlib.evaluation import generate, pictures
-    from ganlib.models import load_model
+    from ganlib.evaluation import pictures, render, truncate
+    from ganlib.models import kind_of, load_model
 
     loaded = load_model(folder)
     chosen = _chosen(loaded.classes, classes)
-    seed_N = torch.arange(count) + seed
-    label_N = torch.tensor(chosen)[torch.arange(count) % len(chosen)]
-    image_NHWC = generate(loaded.module, seed_N, label_N)
+    if interpolate is not None:
+        plan = _between(loaded, chosen, interpolate, STEPS if steps is None else steps)
+    else:
+        plan = _by_seed(loaded, chosen, count, seed or 0, class_sweep)
+    z_NZ = plan.z_NZ
+    if truncation is not None:
+        try:
+            z_NZ = truncate(z_NZ, truncation, kind_of(loaded.module))
+        except ValueError as error:
+            raise InputError(str(error), where="truncation") from error
+    image_NHWC = render(loaded.module, z_NZ, plan.label_N)
 
     place = Path(out or f"samples-{named.short(model)}").expanduser().absolute()
-    columns = len(chosen) if len(chosen) > 1 else 8
     scale = max(1, round(48 / loaded.size))
     if (place / "samples.npz").exists():
-        _forget(place / "images")
-    write_bytes(place / "grid.png", pictures.grid(image_NHWC, min(columns, count), scale))
+        each.forget(place / "images")
+    grid = pictures.grid(image_NHWC, plan.columns, scale, names=plan.rows)
+    write_bytes(place / "grid.png", grid)
     write_bytes(
         place / "samples.npz",
         _npz(
             images=image_NHWC.numpy(),
-            labels=label_N.numpy(),
-            seeds=seed_N.numpy(),
+            labels=plan.label_N.numpy(),
             class_names=_array(loaded.classes),
+            **{name: numbers.numpy() for name, numbers in plan.origin.items()},
         ),
     )
-    _write_each(place / "images", image_NHWC.numpy(), label_N.tolist(), seed, loaded.classes)
+    each.write(
+        place / "images", image_NHWC.numpy(), plan.label_N.tolist(), plan.numbers, loaded.classes
+    )
     return Samples(
         model=model,
         grid=str(place / "grid.png"),
         npz=str(place / "samples.npz"),
         folder=str(place / "images"),
-        count=count,
+        count=len(image_NHWC),
         classes=tuple(loaded.classes[label] for label in chosen),
-        seed=seed,
+        seed=(seed or 0) if interpolate is None else interpolate[0],
+        interpolate=interpolate,
+        truncation=truncation,
     )
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """`origin` goes into the npz, `numbers` name the files, `rows` the rows of the grid."""
+
+    z_NZ: Tensor
+    label_N: Tensor
+    origin: dict[str, Tensor]
+    numbers: list[int]
+    columns: int
+    rows: tuple[str, ...] = ()
+
+
+def _check(
+    count: int | None,
+    seed: int | None,
+    interpolate: tuple[int, int] | None,
+    steps: int | None,
+    class_sweep: bool,
+) -> None:
+    """All that can be told before the model is there."""
+    if count is not None and not 1 <= count <= 1_000_000:
+        raise InputError(f"count is {count}; it must be from 1 to 1,000,000", where="count")
+    last = SEEDS - (COUNT if count is None else count)
+    if seed is not None and not 0 <= seed <= last:
+        raise InputError(f"seed is {seed}; it must be from 0 to 2^32 - count", where="seed")
+    if steps is not None and not 2 <= steps <= 256:
+        raise InputError(f"steps is {steps}; it must be from 2 to 256", where="steps")
+    if interpolate is None:
+        if steps is not None:
+            raise InputError("steps are those of an interpolation", where="steps", hint=_ENDS)
+        return
+    if class_sweep:
+        raise InputError(
+            "an interpolation has its steps side by side, a class sweep its classes",
+            where="class_sweep",
+            hint="ask for one of them; an interpolation has one row for each class anyway",
+        )
+    if seed is not None or count is not None:
+        name = "count" if seed is None else "seed"
+        raise InputError(f"{name} has no meaning between two seeds", where=name, hint=_ENDS)
+    if not all(0 <= end < SEEDS for end in interpolate):
+        raise InputError(
+            f"seeds are {interpolate}; they must be from 0 to 2^32 - 1", where="interpolate"
+        )
+
+
+def _by_seed(
+    loaded: LoadedModel, chosen: list[int], count: int | None, seed: int, sweep: bool
+) -> _Plan:
+    """Classes taking turns with a seed each, or every class of one seed before the next seed."""
+    import torch
+
+    from ganlib.evaluation import class_sweep
+    from ganlib.models import kind_of, noise
+
+    label_K = torch.tensor(chosen)
+    width = len(chosen)
+    if sweep:
+        count = SWEEP_ROWS * width if count is None else count
+        seed_R = torch.arange(-(-count // width)) + seed
+        seed_N, label_N = (wanted_N[:count] for wanted_N in class_sweep(seed_R, label_K))
+        columns, rows = width, tuple(str(row) for row in seed_R.tolist())
+    else:
+        count = COUNT if count is None else count
+        seed_N, label_N = torch.arange(count) + seed, label_K[torch.arange(count) % width]
+        columns, rows = width if width > 1 else 8, ()
+    z_NZ = noise(seed_N, _latent_size(loaded), kind_of(loaded.module))
+    origin = {"seeds": seed_N}
+    return _Plan(z_NZ, label_N, origin, seed_N.tolist(), min(columns, count), rows)
+
+
+def _between(loaded: LoadedModel, chosen: list[int], ends: tuple[int, int], steps: int) -> _Plan:
+    """A row of steps from one seed to the other for each class; each image knows both."""
+    import torch
+
+    from ganlib.evaluation import interpolate
+    from ganlib.models import kind_of, noise
+
+    kind = kind_of(loaded.module)
+    start_Z, end_Z = noise(torch.tensor(ends), _latent_size(loaded), kind)
+    z_SZ = interpolate(start_Z, end_Z, steps, kind)
+    count = len(chosen) * steps
+    origin = {
+        "seeds": torch.tensor(ends).expand(count, 2),
+        "positions": torch.linspace(0, 1, steps).repeat(len(chosen)),
+    }
+    label_N = torch.tensor(chosen).repeat_interleave(steps)
+    numbers = list(range(steps)) * len(chosen)
+    rows = tuple(loaded.classes[label] for label in chosen)
+    return _Plan(z_SZ.repeat(len(chosen), 1), label_N, origin, numbers, steps, rows)
+
+
+def _latent_size(loaded: LoadedModel) -> int:
+    return int(loaded.module.latent_size)  # type: ignore[arg-type]
 
 
 def _chosen(known: tuple[str, ...], asked: tuple[str, ...]) -> list[int]:
@@ -89,54 +201,6 @@ def _chosen(known: tuple[str, ...], asked: tuple[str, ...]) -> list[int]:
                 hint=f"did you mean {close}?" if close else f"classes: {', '.join(known)}",
             )
     return [known.index(name) for name in asked or known]
-
-
-def _write_each(
-    folder: Path,
-    image_NHWC: NDArray[np.uint8],
-    labels: list[int],
-    seed: int,
-    classes: tuple[str, ...],
-) -> None:
-    """In a folder per class, the seed as the name; they can be made again, so none is synced."""
-    from PIL import Image
-
-    names = _folders(classes)
-    try:
-        for label in set(labels):
-            (folder / names[label]).mkdir(parents=True, exist_ok=True)
-        numbered = enumerate(zip(image_NHWC, labels, strict=True), start=seed)
-        for number, (image_HWC, label) in numbered:
-            plain = image_HWC[..., 0] if image_HWC.shape[-1] == 1 else image_HWC
-            Image.fromarray(plain).save(folder / names[label] / f"{number:010d}.png")
-    except OSError as error:
-        raise atomic.explain(error, folder) from error
-
-
-def _forget(folder: Path) -> None:
-    """Delete the pictures of an earlier call, and nothing that somebody else put there."""
-    for path in folder.glob("*/*.png"):
-        if MADE.fullmatch(path.name):
-            try:
-                path.unlink(missing_ok=True)
-            except OSError as error:
-                raise atomic.explain(error, path) from error
-    for below in folder.glob("*"):
-        with suppress(OSError):  # something else is in it, or it is a file
-            below.rmdir()
-
-
-def _folders(classes: tuple[str, ...]) -> tuple[str, ...]:
-    """Class names as names of folders: all different, and none that leads elsewhere."""
-    names: list[str] = []
-    for label, name in enumerate(classes):
-        plain = re.sub(r"[/\\\x00-\x1f]", "_", name).strip()[:60].lstrip(".")
-        if plain != name or not plain:
-            plain = f"{label}-{plain}"
-        while plain in names:
-            plain = f"{label}-{plain}"
-        names.append(plain)
-    return tuple(names)
 
 
 def _npz(**arrays: NDArray[np.generic]) -> bytes:

@@ -61,7 +61,8 @@ class DatasetRef(Value):
 class ModelRef(Value):
     """An exported model folder. `fingerprint` is the digest of its network and weights.
 
-    `run` is the journal that trained it, `images` its clock at the end, `reason` why it ended.
+    `run` is the journal that trained it, `images` its clock at the end, `reason` why it ended;
+    `verdict` says how play stalled, if it did.
     """
 
     kind: Literal["classifier", "generator"]
@@ -70,6 +71,7 @@ class ModelRef(Value):
     run: str
     images: int
     reason: str
+    verdict: str = ""
     metrics: dict[str, float]
 
     def paths(self) -> tuple[str, ...]:
@@ -138,9 +140,11 @@ class Evaluated(Value):
 
 
 class JudgeScores(Config):
-    """The judge itself on the held-out split."""
+    """The judge itself on the held-out split; `top5` is none for five classes or fewer."""
 
     accuracy: float
+    top5: float | None = None
+    calibration_error: float | None = None
     per_class: dict[str, float]
     samples: int
     table: str = Field(description="CSV: the confusion matrix")
@@ -223,7 +227,10 @@ class StageResult(Generic[V]):
 
 
 class Samples(Config):
-    """Generated images on disk; row i of the npz is `seeds[i]`, `labels[i]`."""
+    """Generated images on disk; row i of the npz is `seeds[i]`, `labels[i]`.
+
+    Of an interpolation `seeds[i]` are both ends and `positions[i]` says where between them.
+    """
 
     model: str
     grid: str
@@ -232,13 +239,20 @@ class Samples(Config):
     count: int
     classes: tuple[str, ...]
     seed: int = Field(description="of the first image; the next images count on from it")
+    interpolate: tuple[int, int] | None = Field(default=None, description="the seeds at both ends")
+    truncation: float | None = Field(default=None, description="the most a latent number may be")
 
 
 class Predictions(Config):
-    """A classifier's answers about a folder, in a table on disk."""
+    """A classifier's answers about a folder, in a table on disk.
+
+    `features` and `feature_maps` are npz files whose rows are the table's, if they were asked for.
+    """
 
     model: str
     table: str
+    features: str | None = None
+    feature_maps: str | None = None
     images: int
     unreadable: int
     classes: tuple[str, ...]

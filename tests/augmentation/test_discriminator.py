@@ -223,12 +223,12 @@ def test_cutout_is_a_grey_square_of_half_the_side_anywhere(size):
     assert middle.sum() == side**2
 
 
-def test_the_largest_draw_stays_within_reach():
-    """Just below one, times a number of values, may round up to that number."""
+@pytest.mark.parametrize("size", [8, 32, 49, 256])
+def test_the_largest_draw_stays_within_reach(size):
     last = torch.tensor(1.0).nextafter(torch.tensor(0.0)).item()
-    image = torch.arange(49.0 * 49).view(1, 1, 49, 49)
+    image, reach = torch.arange(1.0 + size**2)[1:].view(1, 1, size, size), int(size / 8 + 0.5)
     out = augmentation.apply(TRANSLATION, image, diff_draws("translation", last), 1.0)
-    assert torch.equal(out[..., 6:, 6:], image[..., :-6, :-6])
+    assert torch.equal(out[..., reach:, reach:], image[..., :-reach, :-reach])
 
 
 def test_p_starts_where_the_kind_says():
