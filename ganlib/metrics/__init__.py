@@ -3,17 +3,20 @@
 Nothing here samples, extracts features or knows a rank.
 """
 
-from ganlib.metrics.accuracy import Confusion
+from ganlib.metrics.accuracy import Confusion, among_best
+from ganlib.metrics.calibration import Calibration
 from ganlib.metrics.frechet import Moments, distance, scaled_distance
 from ganlib.metrics.modes import agreement, class_shares, entropy, present
 from ganlib.metrics.neighbours import nearest, squared_radii
 from ganlib.metrics.prdc import Prdc, prdc
 
 __all__ = [
+    "Calibration",
     "Confusion",
     "Moments",
     "Prdc",
     "agreement",
+    "among_best",
     "class_shares",
     "distance",
     "entropy",

@@ -29,3 +29,9 @@ class Confusion:
     def per_class(self) -> Tensor:
         """recall_K float64: share of each class predicted right; NaN for an absent class."""
         return self.count_KK.diag().double() / self.count_KK.sum(1)
+
+
+def among_best(logits_NK: Tensor, label_N: Tensor, count: int) -> Tensor:
+    """hit_N bool: whether the true class is among the `count` with the largest logits."""
+    best_NT = logits_NK.topk(count).indices
+    return (best_NT == label_N[:, None]).any(1)

@@ -155,7 +155,14 @@ def judge_alone(context: Context, dataset: DatasetRef, folder: Path) -> JudgeSco
     held = data.load("test")
     extractor = ClassifierExtractor(loaded, "classifier:features")
     scores = accuracy_of(extractor, held.image_NHWC, held.label_N)
-    return JudgeScores(accuracy=scores.accuracy, samples=scores.samples, per_class={}, table="")
+    return JudgeScores(
+        accuracy=scores.accuracy,
+        top5=scores.top5,
+        calibration_error=scores.calibration_error,
+        samples=scores.samples,
+        per_class={},
+        table="",
+    )
 
 
 def _device(config: PipelineConfig) -> str:
@@ -198,9 +205,12 @@ def _judge(work: Work, extractor: ClassifierExtractor, data: Dataset) -> JudgeSc
     work.picture(
         0, "judge_confusion", pictures.confusion(data.classes, scores.confusion_KK, title=title)
     )
-    work.journal.metrics(0, {"judge_accuracy": scores.accuracy})
+    found = {"judge_accuracy": scores.accuracy, "judge_calibration_error": scores.calibration_error}
+    work.journal.metrics(0, found | ({} if scores.top5 is None else {"judge_top5": scores.top5}))
     return JudgeScores(
         accuracy=scores.accuracy,
+        top5=scores.top5,
+        calibration_error=scores.calibration_error,
         per_class={
             name: value
             for name, value in zip(data.classes, scores.per_class, strict=True)

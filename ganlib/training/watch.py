@@ -21,7 +21,7 @@ from ganlib.evaluation import (
     score,
 )
 from ganlib.losses import cross_entropy
-from ganlib.metrics import Confusion
+from ganlib.metrics import Calibration, Confusion, among_best
 from ganlib.models import LoadedModel
 from ganlib.training.classifier_task import ClassifierTask
 from ganlib.training.gan_task import GanTask
@@ -38,7 +38,10 @@ class Watch(Protocol):
 
 
 class ClassifierWatch:
-    """Accuracy and cross entropy of the validation split, in the weights' own precision."""
+    """Accuracy, cross entropy and calibration error of the validation split.
+
+    In the weights' own precision; with more than five classes also the accuracy of five guesses.
+    """
 
     def __init__(self, task: ClassifierTask, images: Images, batch: int = 512) -> None:
         self.task, self.images, self.batch = task, images, batch
@@ -49,22 +52,29 @@ class ClassifierWatch:
         mine = slice(replicas.rank, None, replicas.world)
         image_NHWC, label_N = self.images.image_NHWC[mine], self.images.label_N[mine]
         confusion = Confusion(torch.zeros(classes, classes, dtype=torch.int64))
-        loss = torch.zeros((), dtype=torch.float64)
+        calibration = Calibration.nothing()
+        loss, among = torch.zeros(2, dtype=torch.float64)
         task.classifier.eval()
         for part_NHWC, part_N in zip(
             torch.split(image_NHWC, self.batch), torch.split(label_N, self.batch), strict=True
         ):
             logits_NK = task.classifier(task.arithmetic.images(part_NHWC.to(task.device))).cpu()
             confusion += Confusion.of(part_N, logits_NK.argmax(1), classes)
+            calibration += Calibration.of(logits_NK.double().softmax(1), part_N)
             loss += cross_entropy(logits_NK, part_N, 0.0).double().sum()
+            among += among_best(logits_NK, part_N, min(5, classes)).sum()
         task.classifier.train()
         # NCCL knows no sums on the CPU.
         confusion = Confusion(replicas.sum(confusion.count_KK.to(task.device)).cpu())
-        loss = replicas.sum(loss.to(task.device))
-        return {
+        calibration = Calibration(replicas.sum(calibration.sum_3B.to(task.device)).cpu())
+        total, hits = replicas.sum(torch.stack([loss, among]).to(task.device)).tolist()
+        count = len(self.images.label_N)
+        readings = {
             "accuracy": confusion.accuracy(),
-            "loss": float(loss) / len(self.images.label_N),
+            "loss": total / count,
+            "calibration_error": calibration.error(),
         }
+        return readings | ({"top5": hits / count} if classes > 5 else {})
 
     def picture(self) -> bytes | None:
         return None

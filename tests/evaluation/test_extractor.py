@@ -40,6 +40,8 @@ def test_accuracy_of_a_trained_judge(judge, digits):
     scores = accuracy_of(judge, image, label)
     assert scores.accuracy > 0.9
     assert scores.samples == len(image)
+    assert scores.accuracy < scores.top5 <= 1
+    assert 0 < scores.calibration_error < 0.2
     assert len(scores.per_class) == len(scores.confusion_KK) == 10
     right = sum(row[place] for place, row in enumerate(scores.confusion_KK))
     assert right / len(image) == pytest.approx(scores.accuracy)
