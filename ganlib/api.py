@@ -297,17 +297,28 @@ def predict(
     *,
     top: int = 3,
     out: Path | str | None = None,
+    features: bool = False,
+    feature_maps: str | None = None,
     home: Path | str | None = None,
 ) -> values.Predictions:
     """A classifier over a folder (or one file) of images, to a table.
 
     `model` as in `sample`. `out` is a .csv or .parquet file (default `predictions.csv`). A file
-    that cannot be read has a row with the reason in `error`. Raises DataError if there are no
-    images.
+    that cannot be read has a row with the reason in `error`. `features` writes the embeddings, and
+    `feature_maps` the output of the layer of that name, as npz files beside the table. Raises
+    DataError if there are no images, InputError for a layer that is not there.
     """
     from ganlib.stages import predict as stage
 
-    return stage.predict(Home.open(home), model, Path(folder), top=top, out=out)
+    return stage.predict(
+        Home.open(home),
+        model,
+        Path(folder),
+        top=top,
+        out=out,
+        features=features,
+        feature_maps=feature_maps,
+    )
 
 
 def status(*, home: Path | str | None = None) -> values.Status:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganlib.errors import DataError, InputError
-from ganlib.stages import named
+from ganlib.stages import inside, named
 from ganlib.stages.values import Predictions
 from ganlib.storage import Home, write_bytes
 
@@ -26,24 +26,44 @@ MAX_PIXELS = 50_000_000
 
 
 def predict(
-    home: Home, model: str, folder: Path, *, top: int, out: Path | str | None
+    home: Home,
+    model: str,
+    folder: Path,
+    *,
+    top: int,
+    out: Path | str | None,
+    features: bool = False,
+    feature_maps: str | None = None,
 ) -> Predictions:
-    """One row per image file; images are cut and resized as in the model's own preparation."""
+    """One row per image file; images are cut and resized as in the model's own preparation.
+
+    Beside the table `features` writes what is below the output, `feature_maps` what the layer of
+    that name gives: `<table>-features.npz` and `<table>-maps.npz`, row by row as the table.
+    """
     table = Path(out or "predictions.csv").expanduser().absolute()
     if table.suffix not in (".csv", ".parquet"):
         raise InputError(f"{out} is no .csv or .parquet file", where=str(out))
     if top < 1:
         raise InputError(f"top is {top}; it must be at least 1", where="top")
     files = _files(folder.expanduser())
-    place = named.exported(home, model, "classifier")
+    exported = named.exported(home, model, "classifier")
     from ganlib.models import load_model
 
-    loaded = load_model(place)
-    rows = [row for batch in _batches(files) for row in _rows(loaded, batch, top)]
+    loaded = load_model(exported)
+    seen = inside.Inside(loaded, len(files), features=features, layer=feature_maps)
+    rows = [row for batch in _batches(files) for row in _rows(loaded, seen, batch, top)]
     _write(table, rows)
+    told = [row["file"] for row in rows], [bool(row["error"]) for row in rows]
+    place, embeddings, maps = table.with_suffix(""), None, None
+    if features:
+        embeddings = inside.write(Path(f"{place}-features.npz"), *told, features=seen.feature_NF)
+    if feature_maps is not None:
+        maps = inside.write(Path(f"{place}-maps.npz"), *told, maps=seen.output)
     return Predictions(
         model=model,
         table=str(table),
+        features=embeddings,
+        feature_maps=maps,
         images=len(rows),
         unreadable=sum(bool(row["error"]) for row in rows),
         classes=loaded.classes,
@@ -79,9 +99,11 @@ def _batches(files: list[Path]) -> Iterator[list[Path]]:
         yield files[start : start + BATCH]
 
 
-def _rows(loaded: LoadedModel, files: list[Path], top: int) -> list[dict[str, Any]]:
+def _rows(
+    loaded: LoadedModel, seen: inside.Inside, files: list[Path], top: int
+) -> list[dict[str, Any]]:
     image_NHWC, reasons = _read(loaded, files)
-    probability_NK = _probabilities(loaded, image_NHWC)
+    probability_NK = _probabilities(seen, image_NHWC)
     best_NT, label_NT = probability_NK.topk(min(top, len(loaded.classes)))
     rows = []
     for place, (file, reason) in enumerate(zip(files, reasons, strict=True)):
@@ -116,14 +138,13 @@ def _read(loaded: LoadedModel, files: list[Path]) -> tuple[Tensor, list[str | No
     return torch.from_numpy(image_NHWC), reasons
 
 
-def _probabilities(loaded: LoadedModel, image_NHWC: Tensor) -> Tensor:
+def _probabilities(seen: inside.Inside, image_NHWC: Tensor) -> Tensor:
     import torch
 
     from ganlib.models import to_float
 
     with torch.no_grad():
-        logits_NK: Tensor = loaded.module(to_float(image_NHWC))
-        return logits_NK.softmax(dim=1)
+        return seen.logits(to_float(image_NHWC)).softmax(dim=1)
 
 
 def _write(table: Path, rows: list[dict[str, Any]]) -> None:
