@@ -116,7 +116,7 @@ class ClassifierTask:
             case tuple(given):
                 if len(given) != len(self.classes):
                     raise _refused(f"{len(given)} class weights for {len(self.classes)} classes")
-                weight_K = torch.tensor(given)
+                weight_K = torch.tensor(given, dtype=torch.float64)
             case _ as never:
                 assert_never(never)
         return weight_K.to(self.device, self.arithmetic.dtype)
