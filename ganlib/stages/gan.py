@@ -52,6 +52,7 @@ def run(
         Candidate,
         lambda work: _train(work, dataset, classifiers, best),
         describe=_describe,
+        verdict=lambda made: made.model.verdict or "done",
         images=settings(context.config, best).budget.images,
     )
 
@@ -101,4 +102,5 @@ def _curves(outcome: Outcome) -> bytes:
 
 def _describe(made: Candidate) -> str:
     text = training_runs.readings(made.model.metrics)
-    return f"{made.model.images:,} images, ended by {made.model.reason}: {text}."
+    stalled = f", {made.model.verdict}" if made.model.verdict else ""
+    return f"{made.model.images:,} images, ended by {made.model.reason}{stalled}: {text}."

@@ -101,17 +101,18 @@ def run_stage(
     body: Callable[[Work], V],
     *,
     describe: Callable[[V], str],
+    verdict: Callable[[V], str] = lambda value: "done",
     images: int | None = None,
     label: str | None = None,
 ) -> StageResult[V]:
     """The stage's recorded value, or what `body` makes of it now.
 
     A second process with the same key waits, saying so, and then reuses. `describe` gives the one
-    sentence a run is remembered by; `images` is the budget shown while it runs; `label` is what to
-    call it when it is not the stage of that name in the chain.
+    sentence a run is remembered by, `verdict` the word before it; `images` is the budget shown
+    while it runs; `label` is what to call it when it is not the stage of that name in the chain.
     """
     key, name = stage_key(stage, parts), label or stage
-    found = _reuse(context, name, key, kind, describe)
+    found = _reuse(context, name, key, kind, describe, verdict)
     if found is not None:
         return found
     lock = context.home.locks / f"stage-{key}.lock"
@@ -119,7 +120,7 @@ def run_stage(
         beating([pipelines.journal(context.home, context.pipeline_id)]),
         holding(lock, f"stage {name}", wait=-1, on_wait=lambda t: context.say(f"{name}: {t}")),
     ):
-        found = _reuse(context, name, key, kind, describe)
+        found = _reuse(context, name, key, kind, describe, verdict)
         if found is not None:
             return found
         work = _begin(context, stage, name, key, images)
@@ -130,7 +131,7 @@ def run_stage(
             seconds = time.monotonic() - before
             _write(context, work, parts, value, seconds)
             work.journal.metrics(0, {"stage_seconds": seconds})
-            work.journal.close("FINISHED", "done", describe(value))
+            work.journal.close("FINISHED", verdict(value), describe(value))
     return StageResult(name, key, value, False, seconds, work.identity.id, context.pipeline_id)
 
 
@@ -175,7 +176,12 @@ def _closing(work: Work) -> Iterator[None]:
 
 
 def _reuse(
-    context: Context, name: str, key: str, kind: type[V], describe: Callable[[V], str]
+    context: Context,
+    name: str,
+    key: str,
+    kind: type[V],
+    describe: Callable[[V], str],
+    verdict: Callable[[V], str],
 ) -> StageResult[V] | None:
     try:
         record = read(context.home, key)
@@ -192,7 +198,7 @@ def _reuse(
     if record.pipeline_id != context.pipeline_id:
         pipelines.reused(context.home, context.pipeline_id, name, record.run)
     else:
-        close_late(context, record.label, record.key, "done", describe(value))
+        close_late(context, record.label, record.key, verdict(value), describe(value))
     context.say(f"{name}: reused, made by {record.run} {_ago(record.finished)}")
     return StageResult(name, key, value, True, record.seconds, record.run, context.pipeline_id)
 

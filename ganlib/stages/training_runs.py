@@ -93,7 +93,9 @@ def close_trained(journal: Journal) -> bool:
     except (FileNotFoundError, KeyError, TypeError, ValueError):
         return False
     text = readings(outcome.readings)
-    journal.close("FINISHED", outcome.reason, f"{outcome.clock:,} images: {text}.")
+    journal.close(
+        "FINISHED", outcome.verdict or outcome.reason, f"{outcome.clock:,} images: {text}."
+    )
     return True
 
 
@@ -108,6 +110,7 @@ def model(
         run=identity.id,
         images=outcome.clock,
         reason=outcome.reason,
+        verdict=outcome.verdict,
         metrics=outcome.readings,
     )
 

@@ -144,6 +144,7 @@ class GanTask:
             "loss_discriminator": loss.detach(),
             "logit_real": real_N.detach().mean(),
             "logit_fake": fake_N.detach().mean(),
+            "win_rate": _share_above(real_N.detach(), fake_N.detach()),
             "sign": real_N.detach().sign().mean(),
         }
         for penalty in self.penalties:
@@ -165,8 +166,8 @@ class GanTask:
                 yield loss / self.config.accumulate
 
         self.spectra.step()
-        self.generator_optimiser.step(losses(), at.rate, at.replicas)
-        return _mean(told)
+        slope = self.generator_optimiser.step(losses(), at.rate, at.replicas)
+        return _mean(told) | {"slope_generator": slope}
 
     def _generator_loss(self, half: Half, at: At) -> Tensor:
         fake_NCHW = self.sight.see(self._fake(half), half.fake_draws)
@@ -233,6 +234,11 @@ class GanTask:
 
     def export(self, folder: Path, meta: dict[str, Any]) -> None:
         save_model(self.average, folder, kind="generator", classes=self.classes, meta=meta)
+
+
+def _share_above(real_N: Tensor, fake_N: Tensor) -> Tensor:
+    """Of pairs whose real image has the higher logit; a draw is half of one."""
+    return ((real_N - fake_N).sign().mean() + 1) / 2
 
 
 def _mean(told: Sequence[Scalars]) -> Scalars:

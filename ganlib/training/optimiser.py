@@ -24,8 +24,10 @@ class Optimiser:
         self.moments = MOMENTS[config.kind]
         self.inner = _build(config, self.named.values())
 
-    def step(self, loss: Tensor | Iterable[Tensor], factor: float, replicas: Replicas) -> None:
+    def step(self, loss: Tensor | Iterable[Tensor], factor: float, replicas: Replicas) -> Tensor:
         """One step down the mean over ranks of `loss`, at `factor` times the learning rate.
+
+        The norm of the gradient, over all ranks, stays on the device.
 
         Several losses are added up; one that is only made when it is asked for is gone again
         before the next, so that no more than one needs memory.
@@ -36,7 +38,10 @@ class Optimiser:
         replicas.average_gradients(self.named.values())
         for group in self.inner.param_groups:
             group["lr"] = self.config.learning_rate * factor
+        grads = [p.grad for p in self.named.values() if p.grad is not None]
+        slope = nn.utils.get_total_norm(grads)
         self.inner.step()
+        return slope
 
     def state_dict(self) -> dict[str, Tensor]:
         """`<moment>.<parameter>`; empty before the first step, and for SGD without momentum."""

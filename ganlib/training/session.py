@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ganlib.config import fingerprint
-from ganlib.data import Images, StoredImages, images, open_set
+from ganlib.data import Images, StoredImages, open_images, open_set
 from ganlib.determinism import Replicas
 from ganlib.errors import ConfigError, Diverged
 from ganlib.models import load_model
@@ -26,13 +26,18 @@ from ganlib.training.journal import Tracker
 from ganlib.training.loop import Moment, Plan, Task, run
 from ganlib.training.snapshots import ELASTIC, Snapshots
 from ganlib.training.spec import ClassifierProblem, GanProblem, Outcome, Reason, RunSpec
-from ganlib.training.stops import Reading
+from ganlib.training.stops import Reading, stalled
 from ganlib.training.watch import ClassifierWatch, GanWatch, Watch
+
+PLAY = ("win_rate", "slope_generator")
 
 
 @dataclass
 class Session:
-    """`series` are the readings so far; with the task's state they are all that a run remembers."""
+    """`series` are the readings so far, `play` how the players stood beside each of them.
+
+    With the task's state they are all that a run remembers; `window` is the last report's.
+    """
 
     spec: RunSpec
     replicas: Replicas
@@ -47,11 +52,14 @@ class Session:
     start: int = 0
     ended: Reason | None = None
     series: list[Reading] = field(default_factory=list)
+    play: list[Reading] = field(default_factory=list)
+    window: dict[str, float] = field(default_factory=dict)
 
     def moments(self) -> Iterator[Moment]:
         return run(self.task, self.train, self.plan, self.replicas, self.start)
 
     def report(self, clock: int, values: dict[str, float]) -> None:
+        self.window = values
         self.tracker.metrics(clock, {f"train/{name}": value for name, value in values.items()})
 
     def evaluate(self, clock: int) -> dict[str, float]:
@@ -59,6 +67,10 @@ class Session:
         found = self.watch.read(self.replicas)
         readings = {name: value for name, value in found.items() if math.isfinite(value)}
         self.series.append((clock, readings))
+        self.play.append((clock, {name: self.window[name] for name in PLAY if name in self.window}))
+        told = stalled(self.play, self.series)
+        if told and told != stalled(self.play[:-1], self.series[:-1]):
+            self.tracker.note(f"{told} at {clock} images")
         if readings:
             self.tracker.metrics(clock, {f"eval/{name}": x for name, x in readings.items()})
         return readings
@@ -74,7 +86,10 @@ class Session:
         _check_finite(state, clock)
         if self.replicas.rank == 0:
             self.snapshots.save(
-                clock, state, self.belongs, {"ended": ended, "series": list(self.series)}
+                clock,
+                state,
+                self.belongs,
+                {"ended": ended, "series": list(self.series), "play": list(self.play)},
             )
         self.replicas.barrier()
 
@@ -94,6 +109,7 @@ class Session:
         outcome = Outcome(
             clock=clock,
             reason=ended,
+            verdict=stalled(self.play, self.series),
             readings=self.series[-1][1] if self.series else {},
             model=str(folder / "model"),
             series=tuple(self.series),
@@ -107,7 +123,7 @@ class Session:
 def begin(spec: RunSpec, replicas: Replicas, device: torch.device, tracker: Tracker) -> Session:
     """A session at its newest whole snapshot, or at the start."""
     dataset = open_set(spec.dataset_folder, spec.dataset_fingerprint, spec.reading)
-    train = images(dataset, "train", spec.reading, device)
+    train = open_images(dataset, "train", spec.reading, device)
     config = spec.config
     arithmetic = precision.resolve(config.precision, device, dataset.size)
     made: dict[str, Any] = {
@@ -183,6 +199,7 @@ def _resume(session: Session) -> bool:
     session.start = clock
     session.ended = found.notes["ended"]
     session.series = [(int(at), dict(readings)) for at, readings in found.notes["series"]]
+    session.play = [(int(at), dict(readings)) for at, readings in found.notes.get("play", [])]
     session.tracker.note(f"resumed at {clock} images")
     return True
 

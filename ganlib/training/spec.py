@@ -67,10 +67,14 @@ class RunSpec(Config):
 
 
 class Outcome(Config):
-    """How a run ended. `readings` are the last evaluation's, `series` all of them by clock."""
+    """How a run ended. `readings` are the last evaluation's, `series` all of them by clock.
+
+    `verdict` is empty where play was healthy, or says how it stalled.
+    """
 
     clock: int
     reason: Reason
+    verdict: str = ""
     readings: dict[str, float]
     model: str
     series: Series = ()

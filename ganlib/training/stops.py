@@ -1,8 +1,9 @@
-"""When to stop before the budget is used up: pure functions of the series of readings."""
+"""When to stop before the budget is used up, and whether play has stalled: pure functions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from ganlib.config import Plateau
 
@@ -16,3 +17,45 @@ def on_plateau(series: Sequence[Reading], plateau: Plateau) -> bool:
     coverage = [readings["coverage"] for _, readings in series if "coverage" in readings]
     before, last = coverage[: -plateau.patience], coverage[-plateau.patience :]
     return bool(before) and max(last) < max(before) + plateau.min_delta
+
+
+PATIENCE = 3
+WON = 0.99
+BLIND = 0.02
+SILENT = 1e-3
+PROGRESS = 0.01
+GOOD = 0.5
+
+Stall = Literal["", "stalled (discriminator won)", "stalled (discriminator blind)"]
+
+
+def stalled(play: Sequence[Reading], series: Sequence[Reading]) -> Stall:
+    """Whether the last `PATIENCE` evaluations saw two players that teach each other nothing.
+
+    `play` holds, at the clock of each evaluation, the means since the last report before it of
+    `win_rate` (the share of pairs in which the real image has the higher logit) and of
+    `slope_generator` (the norm of the generator's gradient). The discriminator has won when it
+    tells nearly every pair apart, and is blind when it tells none, each time while coverage neither
+    rose nor is that of half the real images. Without coverage in `series` a winner also has to have
+    silenced the generator's gradient, and a blind one to have been so from its first evaluation:
+    at the end of healthy play the pairs are even as well. Nothing is said of fewer evaluations.
+    """
+    last = [readings for _, readings in play[-PATIENCE:] if "win_rate" in readings]
+    if len(last) < PATIENCE:
+        return ""
+    rates = [readings["win_rate"] for readings in last]
+    won, blind = min(rates) >= WON, max(abs(rate - 0.5) for rate in rates) <= BLIND
+    if not (won or blind):
+        return ""
+    coverage = [readings["coverage"] for _, readings in series if "coverage" in readings]
+    if coverage:
+        before, now = coverage[:-PATIENCE], coverage[-PATIENCE:]
+        if max(now) >= GOOD or max(now) > min([*before[-1:], now[0]]) + PROGRESS:
+            return ""
+    elif won:
+        slopes = [readings["slope_generator"] for _, readings in play]
+        if max(slopes[-PATIENCE:]) > SILENT * max(slopes):
+            return ""
+    elif any(abs(readings["win_rate"] - 0.5) > BLIND for _, readings in play):
+        return ""
+    return "stalled (discriminator won)" if won else "stalled (discriminator blind)"

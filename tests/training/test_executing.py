@@ -176,7 +176,7 @@ def test_divergence_names_the_scalar_and_the_first_bad_clock(
         execute(spec_of(config, digits, tmp_path))
     assert 32 <= caught.value.clock < 128
     assert caught.value.clock % 32 == 0
-    assert caught.value.name.startswith("loss_")
+    assert caught.value.name.startswith(("loss_", "slope_"))
 
 
 def test_training_starts_from_another_model(digits: Dataset, tmp_path: Path) -> None:
@@ -194,3 +194,16 @@ def test_done_is_not_told_as_a_moment(digits: Dataset, tmp_path: Path) -> None:
     moments = list[Moment]()
     execute(spec_of(GAN, digits, tmp_path), on_moment=moments.append)
     assert not any(isinstance(moment, Done) for moment in moments)
+
+
+def test_a_generator_that_cannot_move_is_told_from_a_game(
+    digits: Dataset, selector: Path, tmp_path: Path
+) -> None:
+    """Its discriminator wins every pair; the same players with both moving are healthy."""
+    played = overlay(GAN, {"budget.images": 9_600, "cadence": often(2_400), "batch_size": 32})
+    frozen = overlay(played, {"generator.optimiser.learning_rate": 1e-9})
+    told = [
+        execute(spec_of(config, digits, tmp_path / str(n), selector=str(selector))).verdict
+        for n, config in enumerate((played, frozen))
+    ]
+    assert told == ["", "stalled (discriminator won)"]

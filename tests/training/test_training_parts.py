@@ -20,7 +20,7 @@ from ganlib.training.optimiser import Optimiser
 from ganlib.training.precision import Arithmetic, resolve
 from ganlib.training.schedule import factor
 from ganlib.training.snapshots import Snapshots
-from ganlib.training.stops import on_plateau
+from ganlib.training.stops import Reading, on_plateau, stalled
 
 CPU = torch.device("cpu")
 
@@ -237,3 +237,36 @@ def test_the_first_bad_clock_is_kept_until_the_next_moment() -> None:
         moments(PLAN, task)
     assert (caught.value.clock, caught.value.name) == (20, "clock")
     assert len(task.seen) == 24
+
+
+def play_of(rates: list[float], slopes: list[float] | None = None) -> list[Reading]:
+    return [
+        (100 * n, {"win_rate": rate, "slope_generator": slope})
+        for n, (rate, slope) in enumerate(zip(rates, slopes or [1.0] * len(rates), strict=True))
+    ]
+
+
+def covered(values: list[float]) -> list[Reading]:
+    return [(100 * n, {"coverage": value}) for n, value in enumerate(values)]
+
+
+@pytest.mark.parametrize(
+    ("rates", "coverage", "slopes", "told"),
+    [
+        ([0.9, 1.0, 1.0, 1.0], [0.1, 0.1, 0.1, 0.1], None, "stalled (discriminator won)"),
+        ([0.9, 0.5, 0.5, 0.5], [0.1, 0.1, 0.1, 0.1], None, "stalled (discriminator blind)"),
+        ([1.0, 1.0, 1.0], [0.1, 0.1, 0.1], None, "stalled (discriminator won)"),
+        ([0.9, 1.0, 1.0, 1.0], [0.1, 0.2, 0.3, 0.4], None, ""),  # won every pair, still taught
+        ([0.9, 0.5, 0.5, 0.5], [0.8, 0.8, 0.8, 0.8], None, ""),  # even because it is good
+        ([0.5, 0.7, 0.7, 0.7], [0.1, 0.1, 0.1, 0.1], None, ""),  # collapsed, perhaps, but playing
+        ([1.0, 1.0], [0.1, 0.1], None, ""),  # too early to say
+        ([0.9, 1.0, 1.0, 1.0], [], [1.0, 1e-4, 1e-4, 1e-4], "stalled (discriminator won)"),
+        ([0.9, 1.0, 1.0, 1.0], [], [1.0, 0.5, 0.5, 0.5], ""),
+        ([0.5, 0.5, 0.5], [], None, "stalled (discriminator blind)"),
+        ([0.8, 0.5, 0.5, 0.5], [], None, ""),  # even after a game: without readings nobody knows
+    ],
+)
+def test_a_stall_is_told_from_healthy_play(
+    rates: list[float], coverage: list[float], slopes: list[float] | None, told: str
+) -> None:
+    assert stalled(play_of(rates, slopes), covered(coverage)) == told

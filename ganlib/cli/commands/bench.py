@@ -80,6 +80,35 @@ def kill(options: Options, recipe: str, points: int, seed: int, out: Path) -> An
     return _answer(told, kept)
 
 
+@bench.command(epilog=EPILOG)
+@common
+@click.option("--recipe", default="cifar10", show_default=True)
+@click.option("--threads", default=2, show_default=True, type=click.IntRange(1))
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1))
+@click.option("--seconds", default=8.0, show_default=True, type=click.FloatRange(0.1))
+def train(options: Options, recipe: str, threads: int, rounds: int, seconds: float) -> Answer:
+    """Images per second of training beside a plain PyTorch loop for the same networks.
+
+    In turns, each measurement in a process of its own: ganlib's loop, its bare step, and a loop as
+    tutorials write it (DataLoader, float32, two Adams, .item() of each loss at every step). Ends
+    with 1 when the median ratio is below what is promised.
+
+    \b
+    ganlib bench train --recipe cifar10 --threads 2 --json
+    """
+    from ganlib.bench.train import bench_train
+
+    told = bench_train(
+        recipe,
+        settings=options.assignments,
+        threads=threads,
+        rounds=rounds,
+        seconds=seconds,
+        say=lambda text: click.echo(text, err=True),
+    )
+    return _answer(told, told["passed"])
+
+
 def _say(what: str, done: int, total: int) -> None:
     if done in (0, total) or done % max(1, total // 5) == 0:
         click.echo(f"{what}: {done} of {total}", err=True)

@@ -1,0 +1,100 @@
+"""Training speed against a plain PyTorch loop for the same networks, in alternation."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from statistics import median
+from typing import Any
+
+from ganlib.config import parse_assignments
+from ganlib.errors import StageFailed
+
+TARGET = 1.9
+OVERHEAD = 0.02
+
+
+def bench_train(
+    recipe: str = "cifar10",
+    *,
+    settings: Iterable[str] = (),
+    threads: int = 2,
+    rounds: int = 5,
+    seconds: float = 8.0,
+    say: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Images/s of ganlib's loop, of its bare step, and of the plain loop, round after round.
+
+    Each measurement is a process of its own with `threads` threads and `seconds` of training after
+    a warm-up. `ratio` is the median over rounds of ours over plain; `overhead` the median of what
+    the loop adds to the bare step, as a share. `gflops` stands beside the best the machine does
+    with one large convolution, which is what limits both.
+    """
+    asked = {
+        "recipe": recipe,
+        "settings": dict(parse_assignments(settings)),
+        "threads": threads,
+    }
+    machine = measure({**asked, "side": "machine"})
+    turns = []
+    for number in range(rounds):
+        say(f"round {number + 1} of {rounds}")
+        # The order turns around, so that a machine that warms up favours nobody.
+        order = ("plain", "ours", "bare") if number % 2 else ("bare", "ours", "plain")
+        found = {side: measure({**asked, "side": side, "seconds": seconds}) for side in order}
+        turns.append(
+            {
+                **{f"{side}_images_per_s": found[side]["images_per_s"] for side in sorted(found)},
+                "ratio": found["ours"]["images_per_s"] / found["plain"]["images_per_s"],
+                "overhead": found["bare"]["images_per_s"] / found["ours"]["images_per_s"] - 1,
+                "peak_mb": {side: found[side]["peak_mb"] for side in sorted(found)},
+                "load_average": os.getloadavg()[0],
+            }
+        )
+    ratios = [turn["ratio"] for turn in turns]
+    gflops = {
+        side: median(turn[f"{side}_images_per_s"] for turn in turns)
+        * machine["flop_per_image"]
+        / 1e9
+        for side in ("ours", "plain")
+    }
+    return {
+        "recipe": recipe,
+        "settings": asked["settings"],
+        "images": "random pixels of the recipe's shape",
+        "threads": threads,
+        "cores": len(os.sched_getaffinity(0)),
+        "images_per_s": median(turn["ours_images_per_s"] for turn in turns),
+        "plain_images_per_s": median(turn["plain_images_per_s"] for turn in turns),
+        "ratio": median(ratios),
+        "ratio_spread": [min(ratios), max(ratios)],
+        "overhead": median(turn["overhead"] for turn in turns),
+        "mflop_per_image": machine["flop_per_image"] / 1e6,
+        "gflops": gflops,
+        "peak_gflops": machine["peak_gflops"],
+        "peak_mb": turns[-1]["peak_mb"],
+        "target": TARGET,
+        "passed": median(ratios) >= TARGET,
+        "load_average": turns[-1]["load_average"],
+        "rounds": turns,
+    }
+
+
+def measure(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """One side in a process of its own; raises StageFailed with the end of what it wrote."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run(
+        [sys.executable, "-c", "from ganlib.bench.sides import main; main()", json.dumps(asked)],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    if done.returncode:
+        raise StageFailed(
+            f"a measurement failed: {done.stderr.strip()[-500:]}", where="bench train"
+        )
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
