@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from ganlib.config import DcganGenerator
 from ganlib.evaluation import balanced_labels, generate, grid_labels
@@ -37,6 +38,25 @@ def test_generators_in_float64_sample_too(generator):
     double = generate(generator.double(), torch.arange(4), torch.arange(4))
     generator.float()
     assert (single.int() - double.int()).abs().max() <= 1
+
+
+def test_the_noise_is_what_the_generator_names():
+    class Shows(nn.Module):
+        latent_size, latent = 64, "uniform"
+
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(1))
+
+        def forward(self, z_NZ, label_N):
+            return (z_NZ * self.scale).view(-1, 1, 8, 8) / 2
+
+    module = Shows()
+    level = generate(module, torch.arange(100), torch.zeros(100).long())
+    assert (level.min(), level.max()) == (64, 191)
+    module.latent = "normal"
+    level = generate(module, torch.arange(100), torch.zeros(100).long())
+    assert (level.min(), level.max()) == (0, 255)
 
 
 def test_no_images_at_all(generator):

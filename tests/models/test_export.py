@@ -7,12 +7,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 
 import ganlib.models
-from ganlib.config import DcganGenerator, LeNet5, SmallResNet
+from ganlib.config import Custom, DcganGenerator, GeneratorNetwork, LeNet5, SmallResNet
 from ganlib.errors import ConfigError, Damaged
 from ganlib.models import build_classifier, build_generator, load_model, noise, save_model
 
@@ -134,8 +135,6 @@ def test_a_users_own_network_is_built_again_by_its_name(tmp_path, monkeypatch):
         "        self.b = self.a\n"  # tied weights
     )
     monkeypatch.syspath_prepend(tmp_path)
-    from ganlib.config import Custom
-
     module = build_generator(Custom(build="own_model:Own", options={"extra": 2}), **SHAPE)
     saved(tmp_path / "model", module)
     loaded = load_model(tmp_path / "model").module
@@ -146,33 +145,61 @@ def test_a_users_own_network_is_built_again_by_its_name(tmp_path, monkeypatch):
         load_model(tmp_path / "model")
 
 
+def test_a_generator_written_before_it_had_a_choice_of_norm_is_read(tmp_path):
+    module = generator()
+    saved(tmp_path, module)
+    path = tmp_path / "network.json"
+    document = json.loads(path.read_text())
+    for newer in ("latent", "conditioning", "norm"):
+        del document["arguments"][newer]
+    path.write_text(json.dumps(document))
+    label = torch.tensor([0, 1, 2])
+    z = noise(label, 8)
+    assert torch.equal(load_model(tmp_path).module(z, label), module.eval()(z, label))
+
+
+NOT_SHIPPED = ("__init__.py", "build.py", "custom.py", "export.py")
+
+
 def test_the_networks_need_no_ganlib(tmp_path):
-    """Their sources under another package's name give the same image, with ganlib shut out."""
+    """Their sources under another package's name give the same images, with ganlib shut out."""
     source = Path(ganlib.models.__file__).parent
     package = tmp_path / "private"
-    for name in ("layers.py", "latent.py", "pixels.py", "cnn", "gan"):
-        copy = shutil.copytree if (source / name).is_dir() else shutil.copy
-        package.mkdir(exist_ok=True)
-        copy(source / name, package / name)
+    shutil.copytree(source, package, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in NOT_SHIPPED:
+        (package / name).unlink()
     (package / "__init__.py").touch()
-    folder = saved(tmp_path / "model")
+    kinds = get_args(get_args(GeneratorNetwork)[0])
+    torch.manual_seed(0)
+    networks = [kind(latent="uniform") for kind in kinds if kind is not Custom]
+    folders = [
+        saved(tmp_path / network.kind, build_generator(network, **SHAPE)) for network in networks
+    ]
     script = f"""
 import json, sys
 sys.modules["ganlib"] = None
 import torch, safetensors.torch
 from importlib import import_module
-spec = json.loads(open(r"{folder}/network.json").read())
-network = getattr(import_module("private." + spec["module"]), spec["class"])(**spec["arguments"])
-network.load_state_dict(safetensors.torch.load_file(r"{folder}/weights.safetensors"))
-from private.latent import noise
+from private.latent import kind_of, noise
 from private.pixels import to_uint8
-import private.cnn
+import private.cnn, private.gan
 label = torch.tensor([0, 1, 2])
-print(to_uint8(network.eval()(noise(label, 8), label)).sum().item())
+sums = []
+for folder in {[str(folder) for folder in folders]}:
+    spec = json.loads(open(folder + "/network.json").read())
+    home = import_module("private." + spec["module"])
+    network = getattr(home, spec["class"])(**spec["arguments"])
+    network.load_state_dict(safetensors.torch.load_file(folder + "/weights.safetensors"))
+    z = noise(label, network.latent_size, kind_of(network))
+    sums.append(to_uint8(network.eval()(z, label)).sum().item())
+print(json.dumps(sums))
 """
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     label = torch.tensor([0, 1, 2])
-    image = ganlib.models.to_uint8(load_model(folder).module(noise(label, 8), label))
-    assert int(done.stdout) == image.sum().item()
+    expected = [
+        ganlib.models.to_uint8(load_model(folder).module(noise(label, 64, "uniform"), label))
+        for folder in folders
+    ]
+    assert json.loads(done.stdout) == [image.sum().item() for image in expected]

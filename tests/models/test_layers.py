@@ -1,12 +1,26 @@
-"""Batch norm over ranks, spectral norm, projection."""
+"""Norms by name, batch norm over ranks, spectral norm, projection, the deviation of a batch."""
 
 from __future__ import annotations
+
+from typing import get_args
 
 import pytest
 import torch
 from torch import nn
 
-from ganlib.models.layers import Alone, BatchNorm, Conv, Projection, SpectralNorm
+from ganlib.config import gan_networks
+from ganlib.models import latent, norms
+from ganlib.models.gan import conditioning
+from ganlib.models.layers import (
+    Alone,
+    BatchNorm,
+    Conv,
+    MinibatchStddev,
+    Projection,
+    Score,
+    SpectralNorm,
+)
+from ganlib.models.norms import norm_layer, shifts, spectrally_normalised
 from tests.ranks import on_ranks
 
 
@@ -208,3 +222,127 @@ def test_projection_without_spectral_norm_and_in_bfloat16():
     expected = phi @ head.weight[0] + (head.embedding[label] * phi).sum(1)
     torch.testing.assert_close(head(phi, label), expected)
     assert head(phi.bfloat16(), label).dtype == torch.float32
+
+
+def test_packs_project_on_the_mean_of_their_classes():
+    torch.manual_seed(0)
+    head = Projection(6, 5, spectral=True).eval()
+    phi, label = torch.randn(3, 6), torch.tensor([[0, 4, 4], [1, 2, 3], [2, 2, 2]])
+    alone = [head(phi, label[:, i]) for i in range(3)]
+    torch.testing.assert_close(head(phi, label), sum(alone) / 3)
+    torch.testing.assert_close(head(phi, label)[2], head(phi, label[:, 0])[2])
+
+
+@pytest.mark.parametrize("spectral", [True, False])
+def test_score_is_linear_and_reads_no_label(spectral):
+    head = Score(5, spectral=spectral)
+    with torch.no_grad():
+        head.bias.fill_(0.5)
+    phi = torch.randn(4, 5)
+    w = head.weight[0] / (head.weight.norm() if spectral else 1)
+    torch.testing.assert_close(head(phi, torch.zeros(4).long()), phi @ w + 0.5)
+    assert head(phi.bfloat16(), None).dtype == torch.float32
+
+
+def test_the_class_stands_beside_the_image_as_planes_and_a_packs_as_their_mean():
+    entrance = conditioning.Entrance("concatenation", 2, 3)
+    image = torch.randn(2, 2, 4, 4)
+    x = entrance(image, torch.tensor([2, 0]))
+    assert entrance.channels == x.shape[1] == 5
+    assert torch.equal(x[:, :2], image)
+    assert x[:, 2:, 1, 3].tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert (x[:, 2:] == x[:, 2:, :1, :1]).all()
+    packed = entrance(image, torch.tensor([[2, 0], [1, 1]]))
+    assert packed[:, 2:, 0, 0].tolist() == [[0.5, 0, 0.5], [0, 1, 0]]
+    vector = entrance(torch.randn(2, 2), torch.tensor([[2, 0], [1, 1]]))
+    assert vector[:, 2:].tolist() == [[0.5, 0, 0.5], [0, 1, 0]]
+    for none in ("projection", "none"):
+        assert conditioning.Entrance(none, 2, 3)(image, None) is image
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (6, 5, 2, 3)])
+def test_minibatch_deviation_by_hand(shape):
+    torch.manual_seed(0)
+    x = torch.randn(shape, dtype=torch.float64)
+    y = MinibatchStddev(3)(x)
+    assert y.shape == (6, 6, *shape[2:])
+    assert torch.equal(y[:, :5], x)
+    for group in (slice(0, 3), slice(3, 6)):
+        expected = x[group].std(0, correction=0).mean()
+        torch.testing.assert_close(y[group, 5], expected.expand_as(y[group, 5]))
+
+
+def test_minibatch_deviation_of_a_share_is_that_of_the_batch():
+    x = torch.randn(8, 3, 2, 2)
+    layer = MinibatchStddev(4)
+    assert torch.equal(layer(x)[4:], layer(x[4:]))
+    with pytest.raises(ValueError, match="8 samples are not a multiple of groups of 3"):
+        MinibatchStddev(3)(x)
+
+
+def test_minibatch_deviation_of_equal_samples_has_a_gradient_and_low_precision_keeps_its_type():
+    x = torch.ones(4, 3, requires_grad=True)
+    y = MinibatchStddev(4)(x)
+    assert y[:, 3].max() < 1e-3
+    (slope,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+    slope.square().sum().backward()
+    assert x.grad.isfinite().all()
+    spread = torch.tensor([1000.0, 1001.0]).view(2, 1).bfloat16()
+    assert MinibatchStddev(2)(spread).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (4, 6, 5, 5)])
+def test_norms_by_name_are_torchs(shape):
+    torch.manual_seed(0)
+    x = torch.randn(shape) * 3 + 1
+    near = {"rtol": 1e-4, "atol": 1e-5}
+    layer = norm_layer("layer", 6, replicas=None)(x)
+    torch.testing.assert_close(layer, nn.functional.layer_norm(x, x.shape[1:]), **near)
+    if len(shape) == 4:
+        instance = norm_layer("instance", 6, replicas=None)(x)
+        torch.testing.assert_close(instance, nn.functional.instance_norm(x), **near)
+    batch = norm_layer("batch", 6, replicas=OneOfMany(), momentum=0.3)
+    assert (batch.replicas.world, batch.momentum) == (2, 0.3)
+    for name in ("none", "spectral"):
+        assert torch.equal(norm_layer(name, 6, replicas=None)(x), x)
+    for name in get_args(norms.Norm):
+        parameters = list(norm_layer(name, 6, replicas=None).parameters())
+        assert [p.shape for p in parameters] == [(6,), (6,)] * shifts(name)
+
+
+def test_batch_norms_momentum_is_the_weight_of_the_newest_batch():
+    batch = norm_layer("batch", 2, replicas=None, momentum=0.3)
+    batch(torch.tensor([[10.0, -10.0], [10.0, -10.0]]))
+    torch.testing.assert_close(batch.running_mean, torch.tensor([3.0, -3.0]))
+    torch.testing.assert_close(batch.running_var, torch.tensor([0.7, 0.7]))
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.Linear(6, 4), nn.Conv2d(6, 4, 3), nn.ConvTranspose2d(6, 4, 4, 2, 1)]
+)
+def test_layers_see_their_weight_over_its_largest_singular_value(layer):
+    """Rows are outputs: 4 of them, though a transposed convolution stores them second."""
+    torch.manual_seed(0)
+    raw = layer.weight.detach().clone()
+    transposed = isinstance(layer, nn.ConvTranspose2d)
+    spectrally_normalised(layer)
+    for _ in range(300):
+        seen = layer.weight
+    matrix = (raw.transpose(0, 1) if transposed else raw).flatten(1)
+    assert matrix.shape[0] == 4
+    torch.testing.assert_close(seen, raw / torch.linalg.matrix_norm(matrix, ord=2))
+    (layer(torch.randn(2, 6, *[5] * (raw.ndim - 2))) ** 2).sum().backward()
+    assert layer.parametrizations.weight.original.grad.abs().sum() > 0
+
+
+def test_names_are_those_of_the_configuration():
+    """The networks' sources travel without it, so each side has its own list."""
+    assert get_args(norms.Norm) == get_args(gan_networks.Norm)
+    field = gan_networks.DcganGenerator.model_fields
+    assert get_args(latent.Latent) == get_args(field["latent"].annotation)
+    assert get_args(conditioning.GeneratorConditioning) == get_args(
+        field["conditioning"].annotation
+    )
+    field = gan_networks.DcganDiscriminator.model_fields
+    names = get_args(conditioning.DiscriminatorConditioning)
+    assert names == get_args(field["conditioning"].annotation)
