@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ganlib.data.choice import images, open_set
+    from ganlib.data.choice import open_images, open_set
     from ganlib.data.dataset import Dataset
     from ganlib.data.images import ImageRows, Images, StoredImages
     from ganlib.data.preparation import prepare, source_state
@@ -15,7 +15,7 @@ __all__ = [
     "ImageRows",
     "Images",
     "StoredImages",
-    "images",
+    "open_images",
     "open_set",
     "prepare",
     "source_state",
@@ -26,7 +26,7 @@ PLACES = {
     "ImageRows": "ganlib.data.images",
     "Images": "ganlib.data.images",
     "StoredImages": "ganlib.data.images",
-    "images": "ganlib.data.choice",
+    "open_images": "ganlib.data.choice",
     "open_set": "ganlib.data.choice",
     "prepare": "ganlib.data.preparation",
     "source_state": "ganlib.data.preparation",

@@ -47,9 +47,8 @@ def addresses(
     offsets, found = [], []
     try:
         options = pa.ipc.IpcReadOptions(included_fields=[DIGEST_COLUMN])
-        bodies = _bodies(source)
-        with pa.ipc.open_file(source, options=options) as reader:
-            for number, body in enumerate(bodies):
+        with pa.ipc.open_file(source, options=options) as reader:  # knows a whole file
+            for number, body in enumerate(_bodies(source)):
                 column = reader.get_batch(number).column(0)
                 offsets.append(body + width * np.arange(len(column), dtype=np.int64))
                 digest_R = np.frombuffer(column.buffers()[1], DIGEST)

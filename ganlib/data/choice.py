@@ -21,7 +21,7 @@ def open_set(folder: Path | str, fingerprint: str, reading: Reading) -> Dataset:
     return Dataset.open(Path(folder), fingerprint)
 
 
-def images(
+def open_images(
     dataset: Dataset, split: str, reading: Reading, device: torch.device
 ) -> Images | StoredImages:
     """A split whose batches come on `device`: the same ones wherever its images are kept."""

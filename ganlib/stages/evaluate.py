@@ -27,7 +27,7 @@ from ganlib.stages.values import (
 )
 
 if TYPE_CHECKING:
-    from ganlib.data import Dataset
+    from ganlib.data import Dataset, Images, StoredImages
     from ganlib.evaluation import ClassifierExtractor, EvaluationTable
     from ganlib.models import LoadedModel
 
@@ -95,7 +95,7 @@ def _evaluate(
     extractor = ClassifierExtractor(judging, f"judge-{judge.fingerprint[:8]}:features")
     work.journal.params({"evaluation": config.model_dump(mode="json"), "extractor": extractor.name})
     work.journal.dataset(work.context.config.name, dataset.fingerprint, dataset.folder)
-    held, train = data.load("test"), data.load("train")
+    held, train = data.load("test"), _learnt_from(work.context.config, data)
     reference = build(
         held.image_NHWC,
         held.label_N,
@@ -171,6 +171,15 @@ def _device(config: PipelineConfig) -> str:
     return "cuda" if config.cluster.device != "cpu" and torch.cuda.is_available() else "cpu"
 
 
+def _learnt_from(config: PipelineConfig, data: Dataset) -> Images | StoredImages:
+    """The training images; a few of them and their features are all that is needed of them here."""
+    import torch
+
+    from ganlib.data import open_images
+
+    return open_images(data, "train", config.data.reading, torch.device("cpu"))
+
+
 def _metrics(found: EvaluationTable) -> tuple[Metric, ...]:
     """Without those that have no value, as a ratio to a floor of zero has none."""
     return tuple(
@@ -239,7 +248,7 @@ def _pictures(
     seed_N = torch.arange(len(label_N)) + work.context.config.evaluation.seed
     image_NHWC = generate(generator, seed_N, label_N)
     names = [data.classes[label] for label in label_N[::COLUMNS].tolist()]
-    train = data.load("train")
+    train = _learnt_from(work.context.config, data)
     step = max(1, len(image_NHWC) // NEAREST)
     some_NHWC = image_NHWC[::step][:NEAREST]
     near = nearest_neighbours(some_NHWC, train.image_NHWC, extractor)

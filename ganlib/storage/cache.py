@@ -66,7 +66,8 @@ class Cache:
     ) -> Path | None:
         """Take the file, fetching it if need be; none if there is no room beside what is in use.
 
-        Of several processes one fetches and the others wait for it. Raises Damaged when what was
+        Of several processes one fetches and the others wait for it. `fetch` writes to a file of
+        `size` bytes from its start, and does not shorten it meanwhile. Raises Damaged when what was
         fetched has another checksum, StorageError for a full disk, and what `fetch` raises.
         """
         with holding(self._lock_of(name), f"fetching {name}", wait=-1):

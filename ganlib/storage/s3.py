@@ -64,13 +64,16 @@ class S3Reader:
         return found
 
     def fetch(self, key: str, file: BinaryIO) -> None:
-        """The whole object into `file`, a piece at a time. Raises as `read` does."""
+        """The whole object into `file`, a piece at a time. Raises as `read` does.
+
+        The file is shortened at the end only, so that room taken for it stays taken.
+        """
 
         def copy() -> None:
             file.seek(0)
-            file.truncate()
             for piece in self._get(self._key(key))["Body"].iter_chunks(PIECE):
                 file.write(piece)
+            file.truncate()
 
         self._insist(self.name(key), copy)
 
@@ -163,14 +166,14 @@ def _explain(error: Exception, name: str) -> Exception | None:
     from botocore.exceptions import (
         BotoCoreError,
         ClientError,
-        ConnectionError,
         HTTPClientError,
         IncompleteReadError,
         NoCredentialsError,
         PartialCredentialsError,
     )
+    from botocore.exceptions import ConnectionError as Unconnected
 
-    if isinstance(error, ConnectionError | HTTPClientError | IncompleteReadError):
+    if isinstance(error, Unconnected | HTTPClientError | IncompleteReadError):
         return None
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return StorageError(

@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 
 from ganlib.config import EvaluationConfig
-from ganlib.data import Images
+from ganlib.data import Images, StoredImages
 from ganlib.determinism import Replicas
 from ganlib.evaluation import (
     ClassifierExtractor,
@@ -87,7 +87,7 @@ class GanWatch:
         self,
         task: GanTask,
         images: Images,
-        train: Images,
+        train: Images | StoredImages,
         selector: LoadedModel | None,
         config: EvaluationConfig,
     ) -> None:
