@@ -33,9 +33,10 @@ def adapt(
     the maximum. A p that does not adapt is given back.
 
     For the caller: p, sign_sum and count are state, saved with the weights. Add sign(D(real)) of
-    the augmented real images of every discriminator step; each `every` steps sum both over all
-    ranks, call this, and start the sums at zero. Signs are whole numbers, so the sums, and with
-    them p, are the same on any number of ranks; nothing here waits for the device.
+    the augmented real images of every discriminator step; each `every` steps call this with sums
+    over all ranks, and start again at zero. Signs are whole numbers, so the sums, and with them p,
+    are the same on any number of ranks. What a snapshot holds must be sums over all ranks too:
+    one rank writes it, for all. Nothing here waits for the device.
     """
     match config:
         case Ada(fixed=None, target=target, images_to_full=images, maximum=maximum):
