@@ -39,6 +39,12 @@ def translation(x_N: Tensor, y_N: Tensor) -> Tensor:
     return _matrix((one_N, zero_N, -x_N), (zero_N, one_N, -y_N), (zero_N, zero_N, one_N))
 
 
+def shearing(slope_N: Tensor) -> Tensor:
+    """matrix_N33 of an image whose rows each stand `slope_N` pixels right of the one above."""
+    zero_N, one_N = torch.zeros_like(slope_N), torch.ones_like(slope_N)
+    return _matrix((one_N, -slope_N, zero_N), (zero_N, one_N, zero_N), (zero_N, zero_N, one_N))
+
+
 def resample(image_NCHW: Tensor, matrix_N33: Tensor) -> Tensor:
     """Bilinear; outside, the image is mirrored at the middle of its edge pixels, on and on.
 

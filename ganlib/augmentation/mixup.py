@@ -20,6 +20,6 @@ def draw_mixup(count: int, alpha: float, generator: torch.Generator) -> tuple[Te
 
 
 def mix(image_NCHW: Tensor, partner_NCHW: Tensor, share_N: Tensor) -> Tensor:
-    """share * image + (1 - share) * partner, in the images' precision."""
-    share_N111 = share_N.to(image_NCHW)[:, None, None, None]
-    return partner_NCHW + share_N111 * (image_NCHW - partner_NCHW)
+    """share * image + (1 - share) * partner, in the images' precision and memory layout."""
+    rest_N111 = (1 - share_N).to(image_NCHW)[:, None, None, None]
+    return image_NCHW + rest_N111 * (partner_NCHW - image_NCHW)

@@ -22,10 +22,22 @@ Weight = Annotated[float, Field(ge=0)]
 
 
 class Distortion(Config):
-    """Random shift and horizontal flip of training images, drawn for each place in the batch."""
+    """How training images are moved about, drawn for each place in the batch."""
 
-    shift: int = Field(default=0, ge=0, le=32, description="pixels, each direction, zero padded")
-    flip: bool = False
+    shift: int = Field(default=0, ge=0, le=32, description="pixels, each direction, black padded")
+    flip: bool = Field(default=False, description="left to right, half of the images")
+    rotate: float = Field(default=0.0, ge=0, le=180, description="degrees, each direction")
+    scale: float = Field(default=0.0, ge=0, le=1, description="0.1: a tenth larger or smaller")
+    squeeze: float = Field(default=0.0, ge=0, le=1, description="wider and lower, or the reverse")
+    shear: float = Field(default=0.0, ge=0, le=1, description="sideways, share of the height")
+
+    @property
+    def moves(self) -> bool:
+        return bool(self.shift or self.flip)
+
+    @property
+    def warps(self) -> bool:
+        return bool(self.rotate or self.scale or self.squeeze or self.shear)
 
 
 class ClassifierConfig(Config):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ganlib.augmentation.distortion import distort, draw_distortion
 from ganlib.augmentation.mixup import draw_mixup, mix
+from ganlib.augmentation.warp import draw_warp, warp
 from ganlib.config import ClassifierConfig
 from ganlib.determinism import Replicas, stream, sub_seed
 from ganlib.errors import ConfigError
@@ -122,16 +123,24 @@ class ClassifierTask:
         return weight_K.to(self.device, self.arithmetic.dtype)
 
     def _distorted(self, image_NCHW: Tensor, clock: int, replicas: Replicas) -> Tensor:
-        distortion = self.config.distortion
-        if not distortion.shift and not distortion.flip:
-            return image_NCHW
-        offset_N2, flip_N = draw_distortion(
-            len(image_NCHW) * replicas.world,
-            distortion.shift,
-            distortion.flip,
-            stream(self.config.seed, "distortion", clock),
-        )
-        return distort(image_NCHW, replicas.slice(offset_N2), replicas.slice(flip_N))
+        distortion, seed = self.config.distortion, self.config.seed
+        count = len(image_NCHW) * replicas.world
+        if distortion.warps:
+            matrix_N33 = draw_warp(
+                count,
+                rotate=distortion.rotate,
+                scale=distortion.scale,
+                squeeze=distortion.squeeze,
+                shear=distortion.shear,
+                generator=stream(seed, "warp", clock),
+            )
+            image_NCHW = warp(image_NCHW, replicas.slice(matrix_N33))
+        if distortion.moves:
+            offset_N2, flip_N = draw_distortion(
+                count, distortion.shift, distortion.flip, stream(seed, "distortion", clock)
+            )
+            image_NCHW = distort(image_NCHW, replicas.slice(offset_N2), replicas.slice(flip_N))
+        return image_NCHW
 
     def state_dict(self) -> dict[str, Tensor]:
         return join(

@@ -57,6 +57,7 @@ PROBLEMS: dict[str, ClassifierConfig] = {
     },
     "mixup": overlay(BASE, {"mixup": 0.4, "label_smoothing": 0.1, "schedule": OneCycle()}),
     "balanced": overlay(BASE, {"class_weights": "balanced", "mixup": 1.0}),
+    "warped": overlay(BASE, {"distortion.rotate": 20.0, "distortion.scale": 0.2}),
     "weighted": overlay(BASE, {"class_weights": (1.0, 0.5, 2.0)}),
 }
 
@@ -135,7 +136,7 @@ def test_a_task_goes_on_bit_for_bit(name: str, bfloat16: bool) -> None:
 def test_mixing_and_dropping_change_what_is_learnt(alone: dict[str, dict[str, Tensor]]) -> None:
     replicas, arithmetic = Replicas(), Arithmetic(torch.float64)
     plain = train(build(BASE, arithmetic, replicas), replicas, 0, 1)
-    for name in ("mixup", "balanced", "weighted"):
+    for name in ("mixup", "balanced", "warped", "weighted"):
         assert alone[name]["losses"][0] != plain[0], name
     undropped = overlay(PROBLEMS["alexnet"], {"network.dropout": 0.0})
     without = train(build(undropped, arithmetic, replicas), replicas, 0, 1)
