@@ -21,13 +21,14 @@ else on purpose. A finished stage answers from its record, an unfinished one con
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal
 
 from ganlib import config as _config
 from ganlib.config import PipelineConfig
+from ganlib.stages import speeds as _speeds
 from ganlib.stages import values
 from ganlib.stages.context import opened
 from ganlib.storage import Home
@@ -382,3 +383,17 @@ def forecast(
 def recipes() -> dict[str, PipelineConfig]:
     """The recipes that come with ganlib, by name."""
     return {name: _config.load_recipe(name) for name in _config.recipe_names()}
+
+
+def speeds(
+    configs: Mapping[str, PipelineConfig],
+    *,
+    home: Path | str | None = None,
+    measure: bool = False,
+    say: Callable[[str], None] = lambda text: None,
+) -> dict[str, _speeds.Speed]:
+    """What each configuration's GAN costs on this machine, as far as it was measured before.
+
+    With `measure` the rest is measured now and kept in the home; `say` is told of each.
+    """
+    return _speeds.told(home, configs, measure=measure, say=say)

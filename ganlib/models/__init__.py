@@ -7,10 +7,11 @@ registered model carries their sources and needs no ganlib.
 from ganlib.models.build import build_classifier, build_discriminator, build_generator
 from ganlib.models.cnn import key_dropout
 from ganlib.models.export import LoadedModel, load_model, save_model
-from ganlib.models.latent import draw, kind_of, noise
+from ganlib.models.latent import Latent, draw, kind_of, noise
 from ganlib.models.pixels import to_float, to_uint8
 
 __all__ = [
+    "Latent",
     "LoadedModel",
     "build_classifier",
     "build_discriminator",

@@ -52,18 +52,18 @@ class Sight:
     def learn(self, sign: Tensor, images: int, number: int, replicas: Replicas) -> None:
         """Remember the mean sign of D(real) over `images` of discriminator step `number`.
 
-        Each `every` steps the strength moves by them, on all ranks alike.
+        Each `every` steps the strength moves by them. The sums are those of all ranks at every
+        step, since any step may be a snapshot's.
         """
         if not isinstance(self.config, Ada) or not self.state:
             return
-        self.state["sign_sum"] += sign.double() * images
-        self.state["count"] += images
+        self.state["sign_sum"] += replicas.sum(sign.double() * images)
+        self.state["count"] += images * replicas.world
         if (number + 1) % self.config.every:
             return
-        sign_sum, count = replicas.sum(
-            torch.stack([self.state["sign_sum"], self.state["count"]])
-        ).unbind()
-        moved = augmentation.adapt(self.state["strength"], sign_sum, count, self.config)
+        moved = augmentation.adapt(
+            self.state["strength"], self.state["sign_sum"], self.state["count"], self.config
+        )
         self.state["strength"].copy_(moved)
         self.state["sign_sum"].zero_()
         self.state["count"].zero_()

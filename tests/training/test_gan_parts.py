@@ -52,7 +52,7 @@ PARTS: dict[str, dict[str, Any]] = {
         "loss.kind": "relativistic_paired",
     },
     "diffaugment": {"augmentation.kind": "diffaugment", "penalties.wgan_gp.weight": 1},
-    "ada": {"augmentation": {"kind": "ada", "every": 2, "images_to_full": 100, "target": -0.9}},
+    "ada": {"augmentation": {"kind": "ada", "every": 3, "images_to_full": 100, "target": -0.9}},
     "uniform, concatenated": {
         "generator.network.latent": "uniform",
         "discriminator.network.conditioning": "concatenation",

@@ -29,9 +29,16 @@ def recipes(context: click.Context, options: Options) -> Answer | None:
 
 @recipes.command(name="list")
 @common
-def list_(options: Options) -> Answer:
-    """Names and what each is for."""
-    return _listed(options)
+@click.option(
+    "--measure", is_flag=True, help="Time each recipe's GAN here first, some seconds for each."
+)
+def list_(options: Options, measure: bool) -> Answer:
+    """Names, what each is for, and what its GAN costs on this machine once that is measured.
+
+    Parameters are those of generator and discriminator; seconds for 1,000 images and the peak
+    memory are one worker's. What was measured is kept in the home.
+    """
+    return _listed(options, measure)
 
 
 @recipes.command()
@@ -49,19 +56,42 @@ def show(options: Options, name: str) -> Answer:
     return Answer({"config": config}, show=lambda console: click.echo(text, nl=False))
 
 
-def _listed(options: Options) -> Answer:
+def _listed(options: Options, measure: bool = False) -> Answer:
     options.unused()
     from ganlib import api
 
+    configs = api.recipes()
+    speeds = api.speeds(
+        configs, home=options.place, measure=measure, say=lambda text: click.echo(text, err=True)
+    )
     found: list[dict[str, Any]] = [
-        {"name": name, "purpose": config.purpose, "source_note": config.source_note}
-        for name, config in api.recipes().items()
+        {
+            "name": name,
+            "purpose": config.purpose,
+            "source_note": config.source_note,
+            "cost": speeds[name].model_dump() if name in speeds else None,
+        }
+        for name, config in configs.items()
     ]
 
     def table(console: Console) -> None:
         from ganlib.cli import tables
 
-        tables.show(console, ("recipe", "for"), [(r["name"], r["purpose"]) for r in found])
+        header: tuple[str, ...] = ("recipe", "for")
+        if speeds:
+            header += ("parameters", "s per 1,000", "MB")
+        rows = [(r["name"], r["purpose"], *(_cost(r["cost"]) if speeds else ())) for r in found]
+        tables.show(console, header, rows, right=header[2:])
         console.print("ganlib recipes show NAME prints one; ganlib run NAME runs it", style="dim")
+        if len(speeds) < len(found):
+            told = "ganlib recipes list --measure times them on this machine"
+            console.print(told, style="dim")
 
     return Answer({"recipes": found}, show=table)
+
+
+def _cost(cost: dict[str, Any] | None) -> tuple[str, str, str]:
+    if cost is None:
+        return "", "", ""
+    both = cost["generator_parameters"] + cost["discriminator_parameters"]
+    return f"{both:,}", f"{cost['seconds_per_1000']:.3g}", str(cost["megabytes"])

@@ -1,0 +1,134 @@
+"""What a recipe's GAN costs on this machine: parameters, seconds for 1,000 images, memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ganlib.config import Config, PipelineConfig, fingerprint
+from ganlib.errors import Damaged, StageFailed
+from ganlib.storage import Home, read_json, write_json
+
+MEASURE_S = 1.5
+KEPT = Path("cache") / "speeds.json"
+
+
+class Speed(Config):
+    """Of one worker with the recipe's threads; `megabytes` is the peak of its process."""
+
+    generator_parameters: int
+    discriminator_parameters: int
+    seconds_per_1000: float
+    megabytes: int
+
+
+def told(
+    home: Path | str | None,
+    configs: Mapping[str, PipelineConfig],
+    *,
+    measure: bool,
+    say: Callable[[str], None],
+) -> dict[str, Speed]:
+    """What the home knows of this machine; with `measure` the rest as well, and kept there.
+
+    Without `measure` no home is made. Each is measured in a process of its own. Raises StageFailed
+    naming a configuration whose step fails.
+    """
+    path = Path(home or Home.default()).expanduser().absolute() / KEPT
+    if measure:
+        path = Home.open(home).root / KEPT
+    kept = _read(path)
+    found: dict[str, Speed] = {}
+    for name, config in configs.items():
+        key = _key(config)
+        if measure and key not in kept:
+            say(f"measuring {name}")
+            kept[key] = _measured(config).model_dump()
+            write_json(path, kept)
+        if key in kept:
+            found[name] = Speed.model_validate(kept[key])
+    return found
+
+
+def _measured(config: PipelineConfig) -> Speed:
+    asked = config.model_dump(mode="json", include={"name", "data", "gan", "cluster"})
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run(
+        [sys.executable, "-c", "from ganlib.stages.speeds import main; main()"],
+        input=json.dumps(asked),
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    if done.returncode:
+        raise StageFailed(f"it cannot be measured: {done.stderr.strip()[-500:]}", where=config.name)
+    return Speed.model_validate_json(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    """Steps on random pixels of the configuration that is read as JSON; prints a Speed."""
+    import torch
+    from torch import nn
+
+    from ganlib.determinism import Replicas
+    from ganlib.training import precision
+    from ganlib.training.gan_task import GanTask
+    from ganlib.training.loop import Batch
+    from ganlib.training.memory import keep_freed
+
+    config = PipelineConfig.model_validate(json.load(sys.stdin))
+    keep_freed()
+    torch.set_num_threads(config.cluster.threads)
+    cpu, gan, data = torch.device("cpu"), config.gan, config.data
+    task = GanTask(
+        gan,
+        size=data.size,
+        channels=data.channels,
+        classes=[str(number) for number in range(10)],
+        arithmetic=precision.resolve(gan.precision, cpu, data.size),
+        replicas=Replicas(),
+        device=cpu,
+    )
+    shown = gan.batch_size * gan.discriminator.steps
+    image_NHWC = torch.randint(0, 256, (shown, data.size, data.size, data.channels)).byte()
+    batch = Batch(image_NHWC, torch.arange(shown) % 10)
+    task.step(batch, 0, Replicas())
+    steps, begun = 0, time.perf_counter()
+    while steps < 2 or time.perf_counter() - begun < MEASURE_S:
+        steps += 1
+        task.step(batch, steps * shown, Replicas())
+    seconds = time.perf_counter() - begun
+
+    def parameters(module: nn.Module) -> int:
+        return sum(p.numel() for p in module.parameters())
+
+    speed = Speed(
+        generator_parameters=parameters(task.generator),
+        discriminator_parameters=parameters(task.discriminator),
+        seconds_per_1000=round(1000 * seconds / (steps * shown), 4),
+        megabytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    )
+    print(speed.model_dump_json())
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A damaged file costs no more than measuring again."""
+    try:
+        told = read_json(path)
+    except (FileNotFoundError, Damaged):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _key(config: PipelineConfig) -> str:
+    machine = (platform.node(), platform.machine(), len(os.sched_getaffinity(0)))
+    shape = (config.data.size, config.data.channels, config.cluster.threads)
+    return fingerprint("speed", 1, machine, shape, config.gan)
