@@ -169,6 +169,24 @@ def test_every_player_is_built_for_256_pixels(member):
     assert build(small(member), size=256).arguments["size"] == 256
 
 
+def test_every_player_in_bfloat16_and_channels_last():
+    """As training runs them: images and logits stay near those in float32, and weights learn."""
+    for network in GENERATORS + DISCRIMINATORS:
+        makes = hasattr(network, "latent")
+        module = (generator if makes else discriminator)(network)
+        module = module.to(memory_format=torch.channels_last)
+        torch.manual_seed(1)
+        x = torch.randn((8, 64) if makes else (8, 3, 8, 8))
+        if not makes:
+            x = x.to(memory_format=torch.channels_last)
+        expected = copy.deepcopy(module)(x, labels(8))
+        with torch.autocast("cpu", torch.bfloat16):
+            found = module(x, labels(8))
+        assert (found - expected).norm() < 0.05 * expected.norm(), named(network)
+        found.float().square().sum().backward()
+        assert all(p.grad.isfinite().all() for p in module.parameters() if p.grad is not None)
+
+
 @pytest.mark.parametrize("packing", [1, 4])
 def test_a_users_discriminator_is_given_the_channels_of_a_pack(packing, tmp_path, monkeypatch):
     (tmp_path / "packed_own.py").write_text(
@@ -329,6 +347,34 @@ def test_the_imagenet_table_of_the_residual_players():
     assert outs == [64, 128, 256, 512, 1024, 1024]
 
 
+def test_the_first_tutorials_players_are_those_of_torchs_own_layers():
+    """256-512-1024 with LeakyReLU and a batch norm that keeps .7, and 512-256-1, layer by layer."""
+    data = {"size": 28, "channels": 1, "classes": 10}
+    network = MlpGenerator(latent_size=100, conditioning="none", batch_norm_momentum=0.3)
+    ours = [build_generator(network, **data)]
+    ours += [build_discriminator(MlpDiscriminator(conditioning="none"), **data)]
+    layers, inputs = [], 100
+    for width in (256, 512, 1024):
+        layers += [nn.Linear(inputs, width), nn.LeakyReLU(0.2), nn.BatchNorm1d(width, momentum=0.3)]
+        inputs = width
+    made = nn.Sequential(*layers, nn.Linear(1024, 784), nn.Tanh())
+    judging = nn.Sequential(
+        *(nn.Flatten(), nn.Linear(784, 512), nn.LeakyReLU(0.2)),
+        *(nn.Linear(512, 256), nn.LeakyReLU(0.2), nn.Linear(256, 1)),
+    )
+    for mine, theirs in zip(ours, (made, judging), strict=True):
+        state = theirs.state_dict()
+        names = [name for name in state if "num_batches" not in name]
+        values = mine.state_dict().values()
+        theirs.load_state_dict(state | dict(zip(names, values, strict=True)))
+    z, label = torch.randn(8, 100), labels(8)
+    for _ in range(2):  # the second time, running statistics have moved
+        image = ours[0](z, label)
+        torch.testing.assert_close(image.flatten(1), made(z))
+        torch.testing.assert_close(ours[1](image, label), judging(image)[:, 0])
+    torch.testing.assert_close(ours[0].eval()(z, label).flatten(1), made.eval()(z))
+
+
 class Calls(TorchFunctionMode):
     """The names of all torch functions that are called."""
 
@@ -380,7 +426,7 @@ def test_no_batch_norm_at_the_generators_output_or_the_discriminators_input(kind
 @pytest.mark.parametrize("member", players(DiscriminatorNetwork))
 @pytest.mark.parametrize("norm", ["none", "spectral"])
 def test_the_two_terms_of_the_projection_have_one_scale_at_the_start(member, norm):
-    """Over phi of unit variance; of ten classes none drowns in w, and w in none of them."""
+    """Over phi of unit variance; neither drowns in the other, nor both in the loss's margin."""
     try:
         module = discriminator(member(norm=norm), size=28, channels=1, classes=10)
     except ValidationError:
@@ -391,6 +437,7 @@ def test_the_two_terms_of_the_projection_have_one_scale_at_the_start(member, nor
     label = torch.arange(4096) % 10
     of_class = (phi * head.embedding_norm(head.embedding)[label]).sum(1)
     assert 0.4 < (of_class.var() / unconditional.var()).item() < 2
+    assert 0.2 < unconditional.std().item() < 5
 
 
 def test_fix_up_starts_every_block_as_the_identity():
