@@ -100,6 +100,15 @@ def test_a_class_name_never_leads_out_of_the_folder(trained: Trained, tmp_path: 
     assert (tmp_path / "out" / "images" / "plain" / "0000000008.png").exists()
 
 
+def test_the_judge_is_told_with_five_guesses_and_its_calibration(trained: Trained) -> None:
+    judge = evaluate.run(
+        trained.context(), trained.dataset, trained.classifiers, trained.candidate
+    ).value.judge
+    assert judge.top5 is not None
+    assert judge.accuracy < judge.top5 <= 1
+    assert 0 < (judge.calibration_error or 0) < 1
+
+
 def test_sampling_names_what_it_does_not_know(trained: Trained, tmp_path: Path) -> None:
     model = trained.candidate.model.folder
     with pytest.raises(NotFound, match="no class 'ten'"):
