@@ -5,6 +5,7 @@ R rows of a shard.
 
 from __future__ import annotations
 
+import mmap
 import struct
 from pathlib import Path
 from typing import Any
@@ -25,15 +26,26 @@ BATCHES = 3  # the field of the footer that lists the record batches
 
 def of_path(path: Path, width: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
     """offset_R and digest_R of a shard in a folder, of images of `width` bytes, or Damaged."""
+    with pa.BufferReader(pa.py_buffer(mapped(path))) as source:
+        return addresses(source, str(path), width)
+
+
+def mapped(path: Path) -> mmap.mmap:
+    """The whole shard, with nothing read ahead: what lies beside is not what is wanted next.
+
+    Raises Damaged.
+    """
     try:
-        with pa.memory_map(str(path)) as source:
-            return addresses(source, str(path), width)
+        with path.open("rb") as file:
+            found = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError:
         raise Damaged(f"the shard {path} is missing", where=str(path), hint=MEND) from None
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise Damaged(
             f"cannot read the shard {path}: {error}", where=str(path), hint=MEND
         ) from None
+    found.madvise(mmap.MADV_RANDOM)
+    return found
 
 
 def addresses(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FORMAT = 1
+FEW = 8  # a split of less than one image in so many is read image by image
 PIECE = 4096  # images read at a time where all are wanted
 MEND = "run `ganlib data prepare --fresh` to write it again; nothing is decoded twice"
 
@@ -147,10 +149,11 @@ class Dataset:
         """
         import torch
 
-        if self.remote is not None:
+        index = self._of(split)
+        if self.remote is not None or FEW * len(index["row"]) <= sum(self.counts.values()):
+            # Of a set larger than memory a small split does not cost reading all of it.
             stored = self.stored(split)
             return Images(in_pieces(stored.image_NHWC), stored.label_N)
-        index = self._of(split)
         shard_N, row_N = index["shard"], index["row"]
         image_NHWC = np.empty((len(row_N), *self._pixels), np.uint8)
         for number in np.unique(shard_N):
@@ -171,9 +174,9 @@ class Dataset:
         import torch
 
         index = self._of(split)
-        places = self._places(self._shelf()).pick(index["place"])
+        places = self._places.pick(index["place"])
         label_N = torch.from_numpy(index["label"].astype(np.int64))
-        return StoredImages(StoredRows(self._shelf(), places, self._pixels), label_N)
+        return StoredImages(StoredRows(self._shelf, places, self._pixels), label_N)
 
     def bytes_of(self, split: str) -> int:
         """Of the images of a split in memory."""
@@ -199,15 +202,17 @@ class Dataset:
     def _pixels(self) -> tuple[int, int, int]:
         return self.size, self.size, self.channels
 
+    @cached_property
     def _shelf(self) -> Shelf:
         if self.remote is not None:
             return self.remote
         paths = [self.folder / "shards" / shard.file for shard in self.shards]
         return MappedShards(paths, self.shards)
 
-    def _places(self, shelf: Shelf) -> Places:
+    @cached_property
+    def _places(self) -> Places:
         """Of all images of the set. Their digests are what the set's fingerprint is made of."""
-        index = self._index()
+        index, shelf = self._index(), self._shelf
         found = shelf.addresses(math.prod(self._pixels))
         for name, shard, (offset_R, _) in zip(shelf.names(), self.shards, found, strict=True):
             if len(offset_R) != shard.rows:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ganlib.data.addresses import of_path
+from ganlib.data.addresses import mapped, of_path
 from ganlib.data.shards import MEND, Shard
 from ganlib.errors import Damaged
 
@@ -36,23 +36,18 @@ class MappedShards:
 
     def read(self, shard_B: NDArray[Any], offset_B: NDArray[Any], byte_BX: NDArray[Any]) -> None:
         width = byte_BX.shape[1]
-        for row_X, number, offset in zip(byte_BX, shard_B.tolist(), offset_B.tolist(), strict=True):
-            row_X[:] = self._map(number)[offset : offset + width]
+        wanted = list(zip(shard_B.tolist(), offset_B.tolist(), strict=True))
+        for number, offset in wanted:
+            # All that is wanted is asked of the disk before any of it is waited for.
+            start = offset - offset % mmap.PAGESIZE
+            self._map(number).madvise(mmap.MADV_WILLNEED, start, offset + width - start)
+        for row_X, (number, offset) in zip(byte_BX, wanted, strict=True):
+            row_X[:] = np.frombuffer(self._map(number), np.uint8, width, offset)
 
-    def _mapped(self, number: int) -> NDArray[np.uint8]:
+    def _mapped(self, number: int) -> mmap.mmap:
         path, shard = self.paths[number], self.shards[number]
-        try:
-            with path.open("rb") as file:
-                found = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except FileNotFoundError:
-            raise Damaged(f"the shard {path} is missing", where=str(path), hint=MEND) from None
-        except (OSError, ValueError) as error:
-            raise Damaged(
-                f"cannot read the shard {path}: {error}", where=str(path), hint=MEND
-            ) from None
+        found = mapped(path)
         if len(found) != shard.bytes:
             state = f"{len(found)} bytes long, not {shard.bytes}"
             raise Damaged(f"the shard {path} is {state}", where=str(path), hint=MEND)
-        # Rows are read in no order: what the system would read ahead is not what comes next.
-        found.madvise(mmap.MADV_RANDOM)
-        return np.frombuffer(found, np.uint8)
+        return found

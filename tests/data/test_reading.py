@@ -121,7 +121,7 @@ def test_a_changed_digest_is_found_at_the_start(dataset: Dataset) -> None:
     wanted = digest.digest_N[digest.shard_N == 1][0].tobytes()
     spoil(path, path.read_bytes().index(wanted))
     with pytest.raises(Damaged, match=dataset.shards[1].file):
-        dataset.stored("train")
+        Dataset.open(dataset.folder, dataset.fingerprint).stored("train")
 
 
 @pytest.mark.parametrize("length", [0, 4, 2000, -1])
@@ -138,7 +138,7 @@ def test_a_shard_that_is_gone_is_named(dataset: Dataset) -> None:
     with pytest.raises(Damaged, match=dataset.shards[1].file):
         stored.image_NHWC[:]
     with pytest.raises(Damaged, match=dataset.shards[1].file):
-        dataset.stored("train")
+        Dataset.open(dataset.folder, dataset.fingerprint)
 
 
 @pytest.mark.parametrize(
