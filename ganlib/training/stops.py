@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Literal
 
 from ganlib.config import Plateau
@@ -23,7 +24,7 @@ PATIENCE = 3
 WON = 0.99
 BLIND = 0.02
 SILENT = 1e-3
-PROGRESS = 0.01
+PROGRESS = 0.005
 GOOD = 0.5
 
 Stall = Literal["", "stalled (discriminator won)", "stalled (discriminator blind)"]
@@ -36,26 +37,28 @@ def stalled(play: Sequence[Reading], series: Sequence[Reading]) -> Stall:
     `win_rate` (the share of pairs in which the real image has the higher logit) and of
     `slope_generator` (the norm of the generator's gradient). The discriminator has won when it
     tells nearly every pair apart, and is blind when it tells none, each time while coverage neither
-    rose nor is that of half the real images. Without coverage in `series` a winner also has to have
-    silenced the generator's gradient, and a blind one to have been so from its first evaluation:
-    at the end of healthy play the pairs are even as well. Nothing is said of fewer evaluations.
+    is that of half the real images nor on average higher than over as many evaluations before.
+    Without coverage in `series` a winner also has to have silenced the generator's gradient, and a
+    blind one to have been so from its first evaluation: at the end of healthy play the pairs are
+    even as well. Nothing is said of fewer than twice `PATIENCE` evaluations.
     """
-    last = [readings for _, readings in play[-PATIENCE:] if "win_rate" in readings]
-    if len(last) < PATIENCE:
+    known = [(clock, found) for clock, found in play if "win_rate" in found]
+    if len(known) < 2 * PATIENCE:
         return ""
-    rates = [readings["win_rate"] for readings in last]
+    rates = [found["win_rate"] for _, found in known[-PATIENCE:]]
     won, blind = min(rates) >= WON, max(abs(rate - 0.5) for rate in rates) <= BLIND
     if not (won or blind):
         return ""
-    coverage = [readings["coverage"] for _, readings in series if "coverage" in readings]
+    at = dict(series)
+    coverage = [at[clock]["coverage"] for clock, _ in known if "coverage" in at.get(clock, {})]
     if coverage:
-        before, now = coverage[:-PATIENCE], coverage[-PATIENCE:]
-        if max(now) >= GOOD or max(now) > min([*before[-1:], now[0]]) + PROGRESS:
+        before, now = coverage[-2 * PATIENCE : -PATIENCE], coverage[-PATIENCE:]
+        if not before or max(now) >= GOOD or fmean(now) > fmean(before) + PROGRESS:
             return ""
     elif won:
-        slopes = [readings["slope_generator"] for _, readings in play]
+        slopes = [found["slope_generator"] for _, found in known]
         if max(slopes[-PATIENCE:]) > SILENT * max(slopes):
             return ""
-    elif any(abs(readings["win_rate"] - 0.5) > BLIND for _, readings in play):
+    elif any(abs(found["win_rate"] - 0.5) > BLIND for _, found in known):
         return ""
     return "stalled (discriminator won)" if won else "stalled (discriminator blind)"

@@ -200,7 +200,7 @@ def test_a_generator_that_cannot_move_is_told_from_a_game(
     digits: Dataset, selector: Path, tmp_path: Path
 ) -> None:
     """Its discriminator wins every pair; the same players with both moving are healthy."""
-    played = overlay(GAN, {"budget.images": 9_600, "cadence": often(2_400), "batch_size": 32})
+    played = overlay(GAN, {"budget.images": 9_600, "cadence": often(1_600), "batch_size": 32})
     frozen = overlay(played, {"generator.optimiser.learning_rate": 1e-9})
     told = [
         execute(spec_of(config, digits, tmp_path / str(n), selector=str(selector))).verdict

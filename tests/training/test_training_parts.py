@@ -250,20 +250,24 @@ def covered(values: list[float]) -> list[Reading]:
     return [(100 * n, {"coverage": value}) for n, value in enumerate(values)]
 
 
+WINS, EVEN, FLAT = [0.9, 0.9, 0.9, 1, 1, 1], [0.9, 0.9, 0.9, 0.5, 0.5, 0.5], [0.1] * 6
+
+
 @pytest.mark.parametrize(
     ("rates", "coverage", "slopes", "told"),
     [
-        ([0.9, 1.0, 1.0, 1.0], [0.1, 0.1, 0.1, 0.1], None, "stalled (discriminator won)"),
-        ([0.9, 0.5, 0.5, 0.5], [0.1, 0.1, 0.1, 0.1], None, "stalled (discriminator blind)"),
-        ([1.0, 1.0, 1.0], [0.1, 0.1, 0.1], None, "stalled (discriminator won)"),
-        ([0.9, 1.0, 1.0, 1.0], [0.1, 0.2, 0.3, 0.4], None, ""),  # won every pair, still taught
-        ([0.9, 0.5, 0.5, 0.5], [0.8, 0.8, 0.8, 0.8], None, ""),  # even because it is good
-        ([0.5, 0.7, 0.7, 0.7], [0.1, 0.1, 0.1, 0.1], None, ""),  # collapsed, perhaps, but playing
-        ([1.0, 1.0], [0.1, 0.1], None, ""),  # too early to say
-        ([0.9, 1.0, 1.0, 1.0], [], [1.0, 1e-4, 1e-4, 1e-4], "stalled (discriminator won)"),
-        ([0.9, 1.0, 1.0, 1.0], [], [1.0, 0.5, 0.5, 0.5], ""),
-        ([0.5, 0.5, 0.5], [], None, "stalled (discriminator blind)"),
-        ([0.8, 0.5, 0.5, 0.5], [], None, ""),  # even after a game: without readings nobody knows
+        (WINS, FLAT, None, "stalled (discriminator won)"),
+        (EVEN, FLAT, None, "stalled (discriminator blind)"),
+        (WINS, [0.10, 0.12, 0.11, 0.11, 0.12, 0.10], None, "stalled (discriminator won)"),  # noise
+        (WINS, [0.1, 0.2, 0.3, 0.4, 0.4, 0.4], None, ""),  # wins every pair and still teaches
+        (WINS, [0.1, 0.103, 0.106, 0.109, 0.112, 0.115], None, ""),  # slowly, but it does
+        (EVEN, [0.8] * 6, None, ""),  # even because it is good
+        ([0.7] * 6, FLAT, None, ""),  # collapsed, perhaps, but playing
+        (WINS[1:], FLAT[1:], None, ""),  # too early to say
+        (WINS, [], [1, 1, 1, 1e-4, 1e-4, 1e-4], "stalled (discriminator won)"),
+        (WINS, [], [1, 1, 1, 0.5, 0.5, 0.5], ""),
+        ([0.5] * 6, [], None, "stalled (discriminator blind)"),
+        (EVEN, [], None, ""),  # even after a game: without readings nobody knows
     ],
 )
 def test_a_stall_is_told_from_healthy_play(
