@@ -8,12 +8,16 @@ from __future__ import annotations
 import json
 import resource
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
+from torch.multiprocessing.spawn import spawn
 from torch.utils.data import DataLoader, TensorDataset
 
 from ganlib.config import Cadence, GanConfig, load_recipe, overlay
@@ -46,7 +50,8 @@ def ours(config: Any, image_NHWC: Tensor, label_N: Tensor) -> Iterator[int]:
     far = 2**40
     cadence = Cadence(report=every, evaluate=far, sample=far, snapshot=far)
     plan = Plan(far, gan.batch_size, cadence, gan.seed, gan.discriminator.steps)
-    for moment in run(task(config), Images(image_NHWC, label_N), plan, Replicas()):
+    built = task(config, label_N.device)
+    for moment in run(built, Images(image_NHWC, label_N), plan, Replicas.current()):
         if isinstance(moment, Report):
             yield moment.clock
 
@@ -54,7 +59,8 @@ def ours(config: Any, image_NHWC: Tensor, label_N: Tensor) -> Iterator[int]:
 def bare(config: Any, image_NHWC: Tensor, label_N: Tensor) -> Iterator[int]:
     """The step alone, on one batch again and again: what the loop adds is the difference."""
     keep_freed()
-    built, shown = task(config), config.gan.batch_size * config.gan.discriminator.steps
+    built = task(config, label_N.device)
+    shown = config.gan.batch_size * config.gan.discriminator.steps
     batch = Batch(image_NHWC[:shown].clone(), label_N[:shown].clone())
     clock = 0
     while True:
@@ -90,64 +96,98 @@ def plain_players(config: Any) -> tuple[nn.Module, nn.Module]:
     )
 
 
+def expressible(config: Any) -> str:
+    """Why the plain loop cannot do the same work; empty where it can."""
+    gan: GanConfig = config.gan
+    told = {
+        "penalties": gan.penalties.names(),
+        "augmentation": gan.augmentation,
+        "discriminator.packing": gan.discriminator.packing > 1,
+        "discriminator.unrolled": gan.discriminator.unrolled,
+        "accumulate": gan.accumulate > 1,
+    }
+    names = [f"gan.{name}" for name, wanted in told.items() if wanted]
+    return ", ".join(names)
+
+
 def plain_steps(
     config: Any, generator: nn.Module, discriminator: nn.Module, loader: Any
 ) -> Iterator[int]:
-    loss = adversarial.build(config.gan.loss)
-    adams = [
+    """Images shown after each turn: the recipe's steps of both players, one after the other.
+
+    As tutorials do, the generator's first step is on the fakes the discriminator has just seen.
+    """
+    gan: GanConfig = config.gan
+    loss = adversarial.build(gan.loss)
+    adam_g, adam_d = (
         torch.optim.Adam(player.parameters(), lr=at.learning_rate, betas=(at.beta1, at.beta2))
         for player, at in (
-            (generator, config.gan.generator.optimiser),
-            (discriminator, config.gan.discriminator.optimiser),
+            (generator, gan.generator.optimiser),
+            (discriminator, gan.discriminator.optimiser),
         )
-    ]
-    shown = 0
+    )
+
+    def fake_of(label: Tensor) -> Tensor:
+        z = torch.randn(len(label), generator.latent_size)  # type: ignore[call-overload]
+        made: Tensor = generator(z, label)
+        return made
+
+    shown = turn = 0
     while True:
         for real, label in loader:
-            z = torch.randn(len(real), generator.latent_size)  # type: ignore[call-overload]
-            fake = generator(z, label)
-            adams[1].zero_grad()
+            fake = fake_of(label)
+            adam_d.zero_grad()
             loss_d = loss.discriminator(
                 discriminator(real, label), discriminator(fake.detach(), label)
             ).mean()
             torch.autograd.backward(loss_d)
-            adams[1].step()
-            adams[0].zero_grad()
-            loss_g = loss.generator(discriminator(fake, label), None).mean()
-            torch.autograd.backward(loss_g)
-            adams[0].step()
-            loss_d.item(), loss_g.item()
-            shown += len(real)
+            adam_d.step()
+            loss_d.item()
+            shown, turn = shown + len(real), turn + 1
+            if turn % gan.discriminator.steps == 0:
+                for step in range(gan.generator.steps):
+                    fake = fake if step == 0 else fake_of(label)
+                    adam_g.zero_grad()
+                    seen = discriminator(real, label) if loss.relativistic else None
+                    loss_g = loss.generator(discriminator(fake, label), seen).mean()
+                    torch.autograd.backward(loss_g)
+                    adam_g.step()
+                    loss_g.item()
             yield shown
 
 
-def task(config: Any) -> GanTask:
+def task(config: Any, device: torch.device = CPU) -> GanTask:
     return GanTask(
         config.gan,
         size=config.data.size,
         channels=config.data.channels,
         classes=tuple(str(k) for k in range(10)),
-        arithmetic=precision.resolve(config.gan.precision, CPU, config.data.size),
-        replicas=Replicas(),
-        device=CPU,
+        arithmetic=precision.resolve(config.gan.precision, device, config.data.size),
+        replicas=Replicas.current(),
+        device=device,
     )
 
 
-def flop_per_image(config: Any) -> float:
-    """Of one turn of both players, as torch counts its convolutions and products."""
+def flop_per_image(config: Any) -> dict[str, float]:
+    """Of one turn of both players in each loop, as torch counts convolutions and products."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    image_NHWC, label_N = random_images(config, config.gan.batch_size)
-    built = task(overlay(config, {"gan.precision": "float32"}))
-    batch = Batch(image_NHWC, label_N)
-    built.step(batch, 0, Replicas())
-    with FlopCounterMode(display=False) as counter:
-        built.step(batch, 0, Replicas())
-    return float(counter.get_total_flops()) / len(label_N)
+    gan: GanConfig = config.gan
+    turn = gan.batch_size * gan.discriminator.steps
+    image_NHWC, label_N = random_images(config, max(turn, 64))
+    narrow = overlay(config, {"gan.precision": "float32"})
+    found = {}
+    for side, step in (("ours", bare), ("plain", plain)):
+        counts = step(narrow, image_NHWC, label_N)
+        before = next(counts)
+        with FlopCounterMode(display=False) as counter:
+            after = next(counts)
+        found[side] = float(counter.get_total_flops()) / (after - before)
+    return found
 
 
 def peak_gflops(config: Any, bfloat16: bool, seconds: float = 1.0) -> float:
-    """The best this machine does with a convolution of the recipe's middle size, forward alone."""
+    """The best this machine does with one wide convolution of the recipe's middle size, forward."""
     side, width = max(config.data.size // 2, 4), 64
     dtype = torch.bfloat16 if bfloat16 else torch.float32
     layout = torch.channels_last
@@ -166,30 +206,64 @@ def peak_gflops(config: Any, bfloat16: bool, seconds: float = 1.0) -> float:
 SIDES = {"ours": ours, "bare": bare, "plain": plain}
 
 
-def main() -> None:
-    """`side`, `recipe`, `settings`, `threads`, `seconds` as JSON; prints what was measured."""
-    asked = json.loads(sys.argv[1])
+def timed(asked: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+    """Images/s of one side over `seconds`, of all its ranks, after a warm-up."""
     torch.set_num_threads(asked["threads"])
     config = overlay(load_recipe(asked["recipe"]), asked["settings"])
-    told: dict[str, Any] = {}
-    if asked["side"] == "machine":
-        told["flop_per_image"] = flop_per_image(config)
-        told["peak_gflops"] = {
-            "float32": peak_gflops(config, bfloat16=False),
-            "bfloat16": peak_gflops(config, bfloat16=True),
-        }
-    else:
-        counts = SIDES[asked["side"]](config, *random_images(config))
-        begun = time.perf_counter()
-        first = next(counts)
-        while time.perf_counter() - begun < WARM_UP_S:
-            first = next(counts)
-        begun, spent = time.perf_counter(), time.process_time()
-        shown = first
-        while time.perf_counter() - begun < asked["seconds"]:
+    image_NHWC, label_N = random_images(config)
+    counts = SIDES[asked["side"]](config, image_NHWC.to(device), label_N.to(device))
+    replicas = Replicas.current()
+
+    def until(seconds: float) -> int:
+        """All ranks stop at the same report, for the loop waits for all of them."""
+        begun, shown = time.perf_counter(), next(counts)
+        while not replicas.agree(int(time.perf_counter() - begun >= seconds)):
             shown = next(counts)
-        wall = time.perf_counter() - begun
-        told["images_per_s"] = (shown - first) / wall
-        told["cpu_s_per_1000"] = 1000 * (time.process_time() - spent) / (shown - first)
-        told["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return shown
+
+    first = until(WARM_UP_S)
+    begun, spent = time.perf_counter(), time.process_time()
+    shown = until(asked["seconds"]) - first
+    wall = time.perf_counter() - begun
+    return {
+        "images_per_s": shown / wall,
+        "cpu_s_per_1000": 1000 * (time.process_time() - spent) * replicas.world / shown,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def _rank(rank: int, asked: dict[str, Any], folder: str) -> None:
+    gpu = asked["device"] == "cuda"
+    backend, device = ("nccl", f"cuda:{rank}") if gpu else ("gloo", "cpu")
+    dist.init_process_group(backend, f"file://{folder}/meet", rank=rank, world_size=asked["world"])
+    told = timed(asked, torch.device(device))
+    if not rank:
+        (Path(folder) / "told.json").write_text(json.dumps(told))
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def main() -> None:
+    """`side`, `recipe`, `settings`, `threads`, `seconds` as JSON; prints what was measured.
+
+    With `world` and `device`, that many ranks share the batch, each with `threads`.
+    """
+    asked = json.loads(sys.argv[1])
+    if asked["side"] == "machine":
+        torch.set_num_threads(asked["threads"])
+        config = overlay(load_recipe(asked["recipe"]), asked["settings"])
+        told: dict[str, Any] = {
+            "flop_per_image": flop_per_image(config),
+            "bfloat16": precision.resolve("auto", CPU, config.data.size).bfloat16,
+            "peak_gflops": {
+                "float32": peak_gflops(config, bfloat16=False),
+                "bfloat16": peak_gflops(config, bfloat16=True),
+            },
+        }
+    elif asked.get("world", 1) == 1:
+        told = timed(asked, torch.device(asked.get("device", "cpu")))
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            spawn(_rank, (asked, folder), nprocs=asked["world"])  # type: ignore[no-untyped-call]
+            told = json.loads((Path(folder) / "told.json").read_text())
     print(json.dumps(told))

@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from ganlib.config import parse_assignments
-from ganlib.errors import StageFailed
+from ganlib.bench.sides import expressible
+from ganlib.config import load_recipe, overlay, parse_assignments
+from ganlib.errors import ConfigError, StageFailed
 
 TARGET = 1.9
 OVERHEAD = 0.02
@@ -20,7 +21,7 @@ OVERHEAD = 0.02
 def bench_train(
     recipe: str = "cifar10",
     *,
-    settings: Iterable[str] = (),
+    settings: Sequence[str] = (),
     threads: int = 2,
     rounds: int = 5,
     seconds: float = 8.0,
@@ -31,13 +32,24 @@ def bench_train(
     Each measurement is a process of its own with `threads` threads and `seconds` of training after
     a warm-up. `ratio` is the median over rounds of ours over plain; `overhead` the median of what
     the loop adds to the bare step, as a share. `gflops` stands beside the best the machine does
-    with one large convolution, which is what limits both.
+    with one large convolution, which is what limits both. `passed` is none but for what is
+    promised: the recipe cifar10 as it stands, on two threads of a CPU that multiplies bfloat16.
+    The memory that a step frees is kept for the next in our processes alone, as in training.
+    Raises ConfigError for a recipe that the plain loop cannot express.
     """
-    asked = {
+    asked: dict[str, Any] = {
         "recipe": recipe,
         "settings": dict(parse_assignments(settings)),
         "threads": threads,
     }
+    config = overlay(load_recipe(recipe), asked["settings"])
+    reasons = expressible(config)
+    if reasons:
+        raise ConfigError(
+            f"the plain loop knows no {reasons}, so nothing could be compared",
+            where=recipe,
+            hint="take another recipe, or switch them off with --set",
+        )
     machine = measure({**asked, "side": "machine"})
     turns = []
     for number in range(rounds):
@@ -55,12 +67,14 @@ def bench_train(
             }
         )
     ratios = [turn["ratio"] for turn in turns]
+    overhead = median(turn["overhead"] for turn in turns)
     gflops = {
         side: median(turn[f"{side}_images_per_s"] for turn in turns)
-        * machine["flop_per_image"]
+        * machine["flop_per_image"][side]
         / 1e9
         for side in ("ours", "plain")
     }
+    promised = recipe == "cifar10" and not settings and threads == 2 and machine["bfloat16"]
     return {
         "recipe": recipe,
         "settings": asked["settings"],
@@ -71,13 +85,13 @@ def bench_train(
         "plain_images_per_s": median(turn["plain_images_per_s"] for turn in turns),
         "ratio": median(ratios),
         "ratio_spread": [min(ratios), max(ratios)],
-        "overhead": median(turn["overhead"] for turn in turns),
-        "mflop_per_image": machine["flop_per_image"] / 1e6,
+        "overhead": overhead,
+        "mflop_per_image": {side: flop / 1e6 for side, flop in machine["flop_per_image"].items()},
         "gflops": gflops,
         "peak_gflops": machine["peak_gflops"],
         "peak_mb": turns[-1]["peak_mb"],
-        "target": TARGET,
-        "passed": median(ratios) >= TARGET,
+        "target": {"ratio": TARGET, "overhead": OVERHEAD},
+        "passed": median(ratios) >= TARGET and overhead <= OVERHEAD if promised else None,
         "load_average": turns[-1]["load_average"],
         "rounds": turns,
     }

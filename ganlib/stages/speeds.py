@@ -1,4 +1,4 @@
-"""What a recipe's GAN costs on this machine: parameters, seconds for 1,000 images, memory."""
+"""What a recipe costs on this machine: parameters, seconds for 1,000 images, memory."""
 
 from __future__ import annotations
 
@@ -10,23 +10,34 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ganlib.config import Config, PipelineConfig, fingerprint
+from ganlib.config import Config, DataConfig, PipelineConfig, Precision, fingerprint
 from ganlib.errors import Damaged, StageFailed
 from ganlib.storage import Home, read_json, write_json
 
-MEASURE_S = 1.5
+if TYPE_CHECKING:
+    from ganlib.training.loop import Task
+
+MEASURE_S = 1.0
+CLASSES = 10
 KEPT = Path("cache") / "speeds.json"
 
 
 class Speed(Config):
-    """Of one worker with the recipe's threads; `megabytes` is the peak of its process."""
+    """Of one worker with the recipe's threads.
 
+    Seconds are those of training on 1,000 images; `megabytes` is the peak of the process that
+    trained both, without the data set.
+    """
+
+    classifier_parameters: int
+    classifier_seconds: float
     generator_parameters: int
     discriminator_parameters: int
-    seconds_per_1000: float
+    gan_seconds: float
     megabytes: int
 
 
@@ -59,7 +70,7 @@ def told(
 
 
 def _measured(config: PipelineConfig) -> Speed:
-    asked = config.model_dump(mode="json", include={"name", "data", "gan", "cluster"})
+    asked = config.model_dump(mode="json", include={"name", "data", "classifier", "gan", "cluster"})
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run(
         [sys.executable, "-c", "from ganlib.stages.speeds import main; main()"],
@@ -80,43 +91,59 @@ def main() -> None:
 
     from ganlib.determinism import Replicas
     from ganlib.training import precision
+    from ganlib.training.classifier_task import ClassifierTask
     from ganlib.training.gan_task import GanTask
-    from ganlib.training.loop import Batch
     from ganlib.training.memory import keep_freed
 
     config = PipelineConfig.model_validate(json.load(sys.stdin))
     keep_freed()
     torch.set_num_threads(config.cluster.threads)
-    cpu, gan, data = torch.device("cpu"), config.gan, config.data
-    task = GanTask(
-        gan,
-        size=data.size,
-        channels=data.channels,
-        classes=[str(number) for number in range(10)],
-        arithmetic=precision.resolve(gan.precision, cpu, data.size),
-        replicas=Replicas(),
-        device=cpu,
+    cpu, data = torch.device("cpu"), config.data
+    shape: dict[str, Any] = {
+        "size": data.size,
+        "channels": data.channels,
+        "classes": [str(number) for number in range(CLASSES)],
+        "replicas": Replicas(),
+        "device": cpu,
+    }
+
+    def numbers(asked: Precision) -> precision.Arithmetic:
+        return precision.resolve(asked, cpu, data.size)
+
+    def parameters(module: nn.Module) -> int:
+        return sum(p.numel() for p in module.parameters())
+
+    gan = GanTask(config.gan, arithmetic=numbers(config.gan.precision), **shape)
+    judge = ClassifierTask(
+        config.classifier, arithmetic=numbers(config.classifier.precision), **shape
     )
-    shown = gan.batch_size * gan.discriminator.steps
+    turn = config.gan.batch_size * config.gan.discriminator.steps
+    speed = Speed(
+        classifier_parameters=parameters(judge.classifier),
+        classifier_seconds=_seconds(judge, config.classifier.batch_size, data),
+        generator_parameters=parameters(gan.generator),
+        discriminator_parameters=parameters(gan.discriminator),
+        gan_seconds=_seconds(gan, turn, data),
+        megabytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    )
+    print(speed.model_dump_json())
+
+
+def _seconds(task: Task, shown: int, data: DataConfig) -> float:
+    """For 1,000 images, in steps of `shown`; the first step is not counted."""
+    import torch
+
+    from ganlib.determinism import Replicas
+    from ganlib.training.loop import Batch
+
     image_NHWC = torch.randint(0, 256, (shown, data.size, data.size, data.channels)).byte()
-    batch = Batch(image_NHWC, torch.arange(shown) % 10)
+    batch = Batch(image_NHWC, torch.arange(shown) % CLASSES)
     task.step(batch, 0, Replicas())
     steps, begun = 0, time.perf_counter()
     while steps < 2 or time.perf_counter() - begun < MEASURE_S:
         steps += 1
         task.step(batch, steps * shown, Replicas())
-    seconds = time.perf_counter() - begun
-
-    def parameters(module: nn.Module) -> int:
-        return sum(p.numel() for p in module.parameters())
-
-    speed = Speed(
-        generator_parameters=parameters(task.generator),
-        discriminator_parameters=parameters(task.discriminator),
-        seconds_per_1000=round(1000 * seconds / (steps * shown), 4),
-        megabytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-    )
-    print(speed.model_dump_json())
+    return round(1000 * (time.perf_counter() - begun) / (steps * shown), 4)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -129,6 +156,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _key(config: PipelineConfig) -> str:
+    """Another version of ganlib or torch may be faster."""
     machine = (platform.node(), platform.machine(), len(os.sched_getaffinity(0)))
+    versions = [metadata.version(name) for name in ("ganlib", "torch")]
     shape = (config.data.size, config.data.channels, config.cluster.threads)
-    return fingerprint("speed", 1, machine, shape, config.gan)
+    return fingerprint("speed", 2, machine, versions, shape, config.gan, config.classifier)

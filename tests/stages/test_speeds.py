@@ -16,10 +16,11 @@ def test_a_recipe_is_measured_once_and_known_afterwards(tmp_path: Path) -> None:
     first = api.speeds(configs, home=tmp_path, measure=True, say=said.append)["digits"]
     assert said == ["measuring digits"]
     assert (first.generator_parameters, first.discriminator_parameters) == (84_993, 44_417)
-    assert first.seconds_per_1000 > 0
+    assert first.classifier_parameters == 77_754
+    assert min(first.classifier_seconds, first.gan_seconds) > 0
     assert first.megabytes > 100
     again = api.speeds(configs, home=tmp_path, measure=True, say=said.append)
     assert again == {"digits": first} == api.speeds(configs, home=tmp_path)
     assert len(said) == 1
-    other = {"digits": overlay(configs["digits"], {"gan.batch_size": 32})}
+    other = {"digits": overlay(configs["digits"], {"classifier.batch_size": 32})}
     assert api.speeds(other, home=tmp_path) == {}

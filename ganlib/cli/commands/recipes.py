@@ -29,14 +29,13 @@ def recipes(context: click.Context, options: Options) -> Answer | None:
 
 @recipes.command(name="list")
 @common
-@click.option(
-    "--measure", is_flag=True, help="Time each recipe's GAN here first, some seconds for each."
-)
+@click.option("--measure", is_flag=True, help="Time each recipe here first, some seconds for each.")
 def list_(options: Options, measure: bool) -> Answer:
-    """Names, what each is for, and what its GAN costs on this machine once that is measured.
+    """Names, what each is for, and what it costs on this machine once that is measured.
 
-    Parameters are those of generator and discriminator; seconds for 1,000 images and the peak
-    memory are one worker's. What was measured is kept in the home.
+    Parameters of the classifier, and of generator and discriminator together; the seconds one
+    worker trains each on 1,000 images; the peak memory of both without the data. What was measured
+    is kept in the home.
     """
     return _listed(options, measure)
 
@@ -79,9 +78,9 @@ def _listed(options: Options, measure: bool = False) -> Answer:
 
         header: tuple[str, ...] = ("recipe", "for")
         if speeds:
-            header += ("parameters", "s per 1,000", "MB")
+            header += ("classifier", "s per 1,000", "GAN", "s per 1,000", "MB")
         rows = [(r["name"], r["purpose"], *(_cost(r["cost"]) if speeds else ())) for r in found]
-        tables.show(console, header, rows, right=header[2:])
+        tables.show(console, header, rows, right=tuple(header[2:]))
         console.print("ganlib recipes show NAME prints one; ganlib run NAME runs it", style="dim")
         if len(speeds) < len(found):
             told = "ganlib recipes list --measure times them on this machine"
@@ -90,8 +89,14 @@ def _listed(options: Options, measure: bool = False) -> Answer:
     return Answer({"recipes": found}, show=table)
 
 
-def _cost(cost: dict[str, Any] | None) -> tuple[str, str, str]:
+def _cost(cost: dict[str, Any] | None) -> tuple[str, ...]:
     if cost is None:
-        return "", "", ""
-    both = cost["generator_parameters"] + cost["discriminator_parameters"]
-    return f"{both:,}", f"{cost['seconds_per_1000']:.3g}", str(cost["megabytes"])
+        return ("",) * 5
+    players = cost["generator_parameters"] + cost["discriminator_parameters"]
+    return (
+        f"{cost['classifier_parameters']:,}",
+        f"{cost['classifier_seconds']:.3g}",
+        f"{players:,}",
+        f"{cost['gan_seconds']:.3g}",
+        str(cost["megabytes"]),
+    )
