@@ -87,10 +87,12 @@ class Cache:
             try:
                 self._fill(part, sha256, fetch)
             except BaseException:
-                part.unlink(missing_ok=True)
+                with self._deciding():
+                    part.unlink(missing_ok=True)
                 raise
             path = self.files / name
-            os.replace(part, path)
+            with self._deciding():
+                os.replace(part, path)
             return path
 
     def release(self) -> None:

@@ -6,6 +6,9 @@ import hashlib
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,12 +27,14 @@ def contents(name: str) -> bytes:
 class Origin:
     """Gives what is asked for and remembers it."""
 
-    def __init__(self) -> None:
+    def __init__(self, delay: float = 0) -> None:
+        self.delay = delay
         self.asked = list[str]()
 
     def take(self, cache: Cache, name: str, data: bytes | None = None) -> Path | None:
         def fetch(file: BinaryIO) -> None:
             self.asked.append(name)
+            time.sleep(self.delay)
             file.write(contents(name) if data is None else data)
 
         return cache.take(name, SIZE, hashlib.sha256(contents(name)).hexdigest(), fetch)
@@ -99,6 +104,34 @@ def test_a_file_that_lost_its_end_is_fetched_again(tmp_path: Path) -> None:
     assert cache.find("aaaa", SIZE) is None
     assert origin.take(cache, "aaaa") == path
     assert path.read_bytes() == contents("aaaa")
+
+
+def test_threads_that_evict_what_others_finish_do_not_fall_over_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin, listed = Origin(delay=0.05), Path.iterdir
+
+    def slowly(folder: Path) -> Iterator[Path]:
+        for path in list(listed(folder)):
+            time.sleep(0.004)
+            yield path
+
+    monkeypatch.setattr(Path, "iterdir", slowly)
+
+    def take(number: int) -> bool:
+        cache = Cache(tmp_path, 8 * SIZE)
+        try:
+            if number % 5:
+                return origin.take(cache, f"{number:04}") is not None
+            with pytest.raises(Damaged):
+                origin.take(cache, f"{number:04}", b"")
+            return True
+        finally:
+            cache.release()
+
+    with ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(take, range(40)))
+    assert len(kept(tmp_path)) <= 8
 
 
 def test_a_folder_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
