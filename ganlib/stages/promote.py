@@ -110,7 +110,9 @@ def _promote_judge(
         context.home,
         version,
         evidence,
-        tracking.classifier_gate(context.config.promotion),
+        tracking.classifier_gate(
+            context.config.promotion, _chance(evaluation, evaluation.judge.samples)
+        ),
         reevaluate=reevaluate,
         load_and_sample=_try_classifier,
         again=context.fresh,
@@ -149,7 +151,12 @@ def _promote_generator(
         context.home,
         version,
         _evidence(evaluation, evaluation.judge, _doubt(judge)),
-        tracking.generator_gate(context.config.promotion, _classes(evaluation)),
+        tracking.generator_gate(
+            context.config.promotion,
+            _classes(evaluation),
+            judge_chance=_chance(evaluation, evaluation.judge.samples),
+            label_chance=_chance(evaluation, found.samples),
+        ),
         reevaluate=reevaluate,
         load_and_sample=_try_generator,
         again=context.fresh,
@@ -241,6 +248,12 @@ def _classes(evaluation: EvaluationResult) -> int:
     floors = {m.metric: m.floor for m in evaluation.candidate.metrics}
     shown = floors.get("classes_present")
     return classes if shown is None else min(classes, round(shown))
+
+
+def _chance(evaluation: EvaluationResult, images: int) -> float:
+    from ganlib.tracking import guessing
+
+    return guessing(len(evaluation.dataset.classes), images)
 
 
 def _judged_anew(

@@ -1,7 +1,7 @@
 """MLflow, and nobody else knows it: the writer that drains journals, the registry, promotion."""
 
 from ganlib.tracking.connection import tracking_uri
-from ganlib.tracking.gate import Evidence, Gate, classifier_gate, generator_gate
+from ganlib.tracking.gate import Evidence, Gate, classifier_gate, generator_gate, guessing
 from ganlib.tracking.promotion import Decision, history, promote, rollback
 from ganlib.tracking.reaper import reap
 from ganlib.tracking.registry import RegisteredVersion, describe, fetch, register
@@ -19,6 +19,7 @@ __all__ = [
     "describe",
     "fetch",
     "generator_gate",
+    "guessing",
     "history",
     "promote",
     "reap",

@@ -36,7 +36,8 @@ class Rule(Config):
     """`limit` is what all must reach; with `compare` it must not be worse than the champion.
 
     A rule about the judge itself (`trust`) does not speak against the model: nothing can be told.
-    `told` is the sentence for a missed limit, of {value} and {limit}.
+    `told` is the sentence for a missed limit, of {value} and {limit}. A value up to `chance`,
+    which guessing reaches, tells nothing either.
     """
 
     metric: str
@@ -45,6 +46,7 @@ class Rule(Config):
     compare: bool = False
     trust: bool = False
     told: str = ""
+    chance: float | None = None
 
 
 class Gate(Config):
@@ -61,10 +63,24 @@ class Verdict(Config):
     reasons: tuple[str, ...]
 
 
-def generator_gate(config: PromotionConfig, classes: int) -> Gate:
+def guessing(classes: int, images: int) -> float:
+    """The share of `images` that guessing among `classes` gets right, and three standard errors."""
+    share = 1 / classes
+    return share + 3 * math.sqrt(share * (1 - share) / images)
+
+
+def generator_gate(
+    config: PromotionConfig,
+    classes: int,
+    *,
+    judge_chance: float | None = None,
+    label_chance: float = 0.0,
+) -> Gate:
     """Metrics as `evaluation` names them, and `judge_accuracy` of the judge.
 
-    `classes` is how many real images show: with fewer the generator has collapsed.
+    `classes` is how many real images show: with fewer the generator has collapsed. A judge up to
+    `judge_chance` tells nothing, and labels up to `label_chance` steer nothing; a generator that
+    knows no labels is let through by `min_label_agreement` 0.
     """
     low = config.min_relative_coverage
     collapsed = f"it has collapsed: {{value:.4g}} of {classes} classes are present"
@@ -75,6 +91,7 @@ def generator_gate(config: PromotionConfig, classes: int) -> Gate:
                 better="higher",
                 limit=config.min_judge_accuracy,
                 trust=True,
+                chance=judge_chance,
             ),
             Rule(
                 metric="classes_present",
@@ -83,7 +100,7 @@ def generator_gate(config: PromotionConfig, classes: int) -> Gate:
                 told=collapsed,
             ),
             Rule(metric="relative_coverage", better="higher", limit=low),
-            Rule(metric="label_agreement", better="higher", limit=config.min_label_agreement),
+            _labels(config.min_label_agreement, label_chance),
             Rule(
                 metric="scaled_distance",
                 better="lower",
@@ -96,11 +113,19 @@ def generator_gate(config: PromotionConfig, classes: int) -> Gate:
     )
 
 
-def classifier_gate(config: PromotionConfig) -> Gate:
+def classifier_gate(config: PromotionConfig, chance: float | None = None) -> Gate:
     """`accuracy` on held-out images; its spread is the binomial standard error."""
     limit = config.min_judge_accuracy
-    rule = Rule(metric="accuracy", better="higher", limit=limit, compare=True)
+    rule = Rule(metric="accuracy", better="higher", limit=limit, compare=True, chance=chance)
     return Gate(rules=(rule,), spread_factor=config.spread_factor)
+
+
+def _labels(limit: float, chance: float) -> Rule:
+    if not 0 < limit <= chance:
+        return Rule(metric="label_agreement", better="higher", limit=limit)
+    told = "label agreement is {value:.4g}, and guessing alone reaches {limit:.4g}"
+    beyond = math.nextafter(chance, math.inf)
+    return Rule(metric="label_agreement", better="higher", limit=beyond, told=told)
 
 
 def decide(evidence: Evidence, champion: Evidence | None, gate: Gate) -> Verdict:
@@ -108,7 +133,8 @@ def decide(evidence: Evidence, champion: Evidence | None, gate: Gate) -> Verdict
 
     What was not measured, or by a judge not to be trusted, can neither promote nor refuse.
     """
-    distrust = [text for rule in gate.rules if rule.trust and (text := _limit(rule, evidence))]
+    trusted = [rule for rule in gate.rules if rule.trust]
+    distrust = [t for r in trusted if (t := _limit(r, evidence) or _guessed(r, evidence))]
     said = [f"{text}: the judge cannot be relied on" for text in distrust]
     said += [evidence.doubt] if evidence.doubt else []
     if said:
@@ -120,6 +146,7 @@ def decide(evidence: Evidence, champion: Evidence | None, gate: Gate) -> Verdict
         compared = [rule for rule in rules if rule.compare]
         worse = [_worse(rule, evidence, champion, gate.spread_factor) for rule in compared]
         against += [text for text in worse if text]
+    unknown += [text for rule in rules if (text := _guessed(rule, evidence))]
     if against:
         return Verdict(outcome="refused", reasons=tuple(against))
     if unknown:
@@ -139,6 +166,14 @@ def _limit(rule: Rule, evidence: Evidence) -> str:
     if rule.told:
         return rule.told.format(value=value, limit=rule.limit)
     return f"{_words(rule)} is {value:.4g}, {'below' if below else 'above'} {rule.limit:g}"
+
+
+def _guessed(rule: Rule, evidence: Evidence) -> str:
+    """Empty unless the value is one that guessing reaches."""
+    value = evidence.metrics.get(rule.metric)
+    if value is None or rule.chance is None or value > rule.chance:
+        return ""
+    return f"{_words(rule)} is {value:.4g}, and guessing alone reaches {rule.chance:.4g}"
 
 
 def _unknown(evidence: Evidence, champion: Evidence | None, rules: tuple[Rule, ...]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ganlib.config import PromotionConfig
-from ganlib.tracking.gate import Evidence, classifier_gate, decide, generator_gate
+from ganlib.tracking.gate import Evidence, classifier_gate, decide, generator_gate, guessing
 
 GOOD = {
     "judge_accuracy": 0.99,
@@ -70,3 +70,45 @@ def test_a_classifier_is_compared_by_accuracy() -> None:
     assert decide(near, good, gate).outcome == "promoted"
     assert decide(worse, good, gate).outcome == "refused"
     assert decide(bad, None, gate).outcome == "refused"
+
+
+FOLDER = PromotionConfig(min_label_agreement=0.3, min_judge_accuracy=0.5)
+
+
+def test_guessing_is_one_of_the_classes_and_three_standard_errors() -> None:
+    # Of 100 throws of a coin 50 are right, give or take 5.
+    assert guessing(2, 100) == pytest.approx(0.65)
+    assert guessing(10, 900) == pytest.approx(0.13)
+
+
+def test_a_judge_that_only_guesses_promotes_nothing() -> None:
+    chance = guessing(2, 100)
+    gate = classifier_gate(FOLDER, chance)
+    for accuracy, outcome in ((0.4, "refused"), (0.5, "cannot_tell"), (0.66, "promoted")):
+        judge = Evidence(judge="held-out", samples=100, metrics={"accuracy": accuracy})
+        assert decide(judge, None, gate).outcome == outcome
+    gate = generator_gate(FOLDER, 2, judge_chance=chance)
+    mine = {"classes_present": 2, "label_agreement": 0.9}
+    verdict = decide(evidence(judge_accuracy=0.5, **mine), None, gate)
+    assert verdict.outcome == "cannot_tell"
+    assert "judge accuracy is 0.5, and guessing alone reaches 0.65" in verdict.reasons[0]
+    assert decide(evidence(judge_accuracy=0.66, **mine), None, gate).outcome == "promoted"
+
+
+@pytest.mark.parametrize(
+    ("agreement", "limit", "outcome"),
+    [
+        (0.31, 0.3, "refused"),
+        (0.65, 0.3, "refused"),
+        (0.66, 0.3, "promoted"),
+        (0.31, 0, "promoted"),
+    ],
+)
+def test_labels_that_steer_nothing_are_refused_unless_none_are_asked_for(
+    agreement: float, limit: float, outcome: str
+) -> None:
+    config = PromotionConfig(min_label_agreement=limit)
+    gate = generator_gate(config, 2, label_chance=guessing(2, 100))
+    verdict = decide(evidence(classes_present=2, label_agreement=agreement), None, gate)
+    assert verdict.outcome == outcome
+    assert outcome == "promoted" or "guessing alone reaches 0.65" in verdict.reasons[0]
