@@ -26,7 +26,8 @@ class Ada(Config):
     """Karras et al. 2020: each change with probability p, which follows the overfitting seen.
 
     Overfitting is r = E[sign D(real)] over `every` steps: p rises while r is above `target`. With
-    `fixed`, p stays there and target, images_to_full and every mean nothing.
+    `fixed`, p stays there and target, images_to_full and every mean nothing; the losses
+    least_squares, wasserstein and relativistic_paired, which do not divide at zero, need it.
     """
 
     kind: Literal["ada"] = "ada"

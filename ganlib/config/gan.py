@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from ganlib.config.augmentation import DiscriminatorAugmentation
+from ganlib.config.augmentation import Ada, DiscriminatorAugmentation
 from ganlib.config.base import Config
 from ganlib.config.custom import Custom
 from ganlib.config.gan_networks import (
@@ -13,7 +13,15 @@ from ganlib.config.gan_networks import (
     DiscriminatorNetwork,
     GeneratorNetwork,
 )
-from ganlib.config.losses import AdversarialLoss, Hinge, Penalties, refuse
+from ganlib.config.losses import (
+    AdversarialLoss,
+    Hinge,
+    LeastSquares,
+    Penalties,
+    RelativisticPaired,
+    Wasserstein,
+    refuse,
+)
 from ganlib.config.training import Adam, Budget, Cadence, Constant, Plateau, Precision, Schedule
 
 
@@ -77,14 +85,31 @@ class GanConfig(Config):
             name: "custom" if isinstance(network, Custom) else network.norm
             for name, network in players.items()
         }
-        # Nobody knows what a user's own network bounds.
-        norm = "spectral" if norms["discriminator"] == "custom" else norms["discriminator"]
-        reason = (
-            refuse(self.loss, self.penalties, norm) or self._unrolls() or self._accumulates(norms)
-        )
+        reason = self.refusal(norms) or self._unrolls() or self._adapts()
         if reason:
             raise ValueError(reason)
         return self
+
+    def refusal(self, norms: dict[str, str]) -> str:
+        """Why players of these norms cannot be trained like this, or nothing where they can.
+
+        `norms` are those of "generator" and "discriminator"; "custom" is taken for what it may be.
+        """
+        # Nobody knows what a user's own network bounds.
+        norm = "spectral" if norms["discriminator"] == "custom" else norms["discriminator"]
+        return refuse(self.loss, self.penalties, norm) or self._accumulates(norms)
+
+    def _adapts(self) -> str:
+        augmentation = self.augmentation
+        if not isinstance(augmentation, Ada) or augmentation.fixed is not None:
+            return ""
+        if isinstance(self.loss, LeastSquares | Wasserstein | RelativisticPaired):
+            return (
+                "augmentation ada follows the sign of the discriminator's logits at real images, "
+                f"and zero divides nothing under the loss {self.loss.kind}: set augmentation.fixed "
+                "to a probability, or take the loss hinge, non_saturating or minimax"
+            )
+        return ""
 
     def _unrolls(self) -> str:
         if not self.discriminator.unrolled:

@@ -67,6 +67,11 @@ def _require_global(module: nn.Module, build: str, world: int) -> None:
             )
 
 
+def normalises_over_batch(module: nn.Module) -> bool:
+    """Whether a batch norm, ours or torch's, is among its layers."""
+    return any(isinstance(layer, (BatchNorm, _BatchNorm)) for layer in module.modules())
+
+
 def require(module: nn.Module, build: str, kind: str, names: tuple[str, ...]) -> None:
     """Raises ConfigError if a user's network lacks what every network of its kind has."""
     missing = [name for name in names if not hasattr(module, name)]

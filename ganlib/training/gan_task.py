@@ -12,10 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganlib.config import GanConfig
+from ganlib.config import Custom, GanConfig
 from ganlib.determinism import Replicas, stream, sub_seed
+from ganlib.errors import ConfigError
 from ganlib.losses import Penalty, adversarial, build_penalties
 from ganlib.models import build_discriminator, build_generator, draw, kind_of, save_model
+from ganlib.models.custom import normalises_over_batch
 from ganlib.models.norms import Spectra
 from ganlib.training import ema
 from ganlib.training.judging import Forward, Judging
@@ -63,6 +65,7 @@ class GanTask:
                 replicas=replicas,
                 packing=config.discriminator.packing,
             )
+        _refuse_batch_norms(config, {"generator": generator, "discriminator": discriminator})
         self.latent_size = int(generator.latent_size)  # type: ignore[arg-type]
         self.generator = arithmetic.place(generator, device).train()
         self.discriminator = arithmetic.place(discriminator, device).train()
@@ -129,9 +132,9 @@ class GanTask:
 
         self.spectra.step()
         self.discriminator_optimiser.step(losses(), at.rate, at.replicas)
-        scalars = _mean(told)
-        self.sight.learn(scalars.pop("sign"), len(whole.label_N), number, at.replicas)
-        return scalars
+        signs = torch.stack([one.pop("signs") for one in told]).sum()
+        self.sight.learn(signs, len(whole.label_N), number, at.replicas)
+        return _mean(told)
 
     def _discriminator_loss(self, half: Half, due: Sequence[Penalty]) -> tuple[Tensor, Scalars]:
         with torch.no_grad():
@@ -145,7 +148,8 @@ class GanTask:
             "logit_real": real_N.detach().mean(),
             "logit_fake": fake_N.detach().mean(),
             "win_rate": _share_above(real_N.detach(), fake_N.detach()),
-            "sign": real_N.detach().sign().mean(),
+            # A pack counts as its images.
+            "signs": self.config.discriminator.packing * real_N.detach().sign().double().sum(),
         }
         for penalty in self.penalties:
             value = torch.zeros_like(loss)
@@ -234,6 +238,17 @@ class GanTask:
 
     def export(self, folder: Path, meta: dict[str, Any]) -> None:
         save_model(self.average, folder, kind="generator", classes=self.classes, meta=meta)
+
+
+def _refuse_batch_norms(config: GanConfig, players: Mapping[str, nn.Module]) -> None:
+    """What the configuration refuses of our networks, it could not see of a user's own."""
+    for name, module in players.items():
+        network = getattr(config, name).network
+        if not isinstance(network, Custom) or not normalises_over_batch(module):
+            continue
+        norms = dict.fromkeys(players, "custom") | {name: "batch"}
+        if reason := config.refusal(norms):
+            raise ConfigError(f"{network.build}: {reason}", where=f"{name}.network")
 
 
 def _share_above(real_N: Tensor, fake_N: Tensor) -> Tensor:

@@ -49,15 +49,15 @@ class Sight:
             return image_NCHW
         return augmentation.apply(self.config, image_NCHW, draws, self.strength)
 
-    def learn(self, sign: Tensor, images: int, number: int, replicas: Replicas) -> None:
-        """Remember the mean sign of D(real) over `images` of discriminator step `number`.
+    def learn(self, signs: Tensor, images: int, number: int, replicas: Replicas) -> None:
+        """Remember the sum of sign D(real) over `images` of discriminator step `number`, float64.
 
         Each `every` steps the strength moves by them. The sums are those of all ranks at every
-        step, since any step may be a snapshot's.
+        step, since any step may be a snapshot's, and whole numbers on any number of ranks.
         """
         if not isinstance(self.config, Ada) or not self.state:
             return
-        self.state["sign_sum"] += replicas.sum(sign.double() * images)
+        self.state["sign_sum"] += replicas.sum(signs)
         self.state["count"] += images * replicas.world
         if (number + 1) % self.config.every:
             return

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganlib.config import (
     Ada,
@@ -20,6 +20,8 @@ from ganlib.config import (
     overlay,
 )
 from ganlib.determinism import Replicas, stream
+from ganlib.errors import ConfigError
+from ganlib.models.layers import BatchNorm
 from ganlib.training.gan_task import GanTask
 from ganlib.training.loop import Batch
 from ganlib.training.precision import resolve
@@ -32,6 +34,7 @@ BASE = GanConfig(
     discriminator=DiscriminatorConfig(network=DcganDiscriminator(width=8)),
     batch_size=BATCH,
 )
+NO_SLOPE = {"penalties.wgan_gp.weight": 10}
 NO_NORM = {"generator.network.norm": "instance", "discriminator.network.norm": "none"}
 LOSSES = [m for m in get_args(get_args(AdversarialLoss)[0]) if m is not Custom]
 PARTS: dict[str, dict[str, Any]] = {
@@ -109,6 +112,9 @@ def all_trained(replicas: Replicas) -> dict[str, dict[str, Tensor]]:
 
 @pytest.fixture(scope="module")
 def alone() -> dict[str, dict[str, Tensor]]:
+    # What is shared by a module is made before a test's own fixture says so, and with more threads
+    # such small tensors wait for each other and add up in another order.
+    torch.set_num_threads(1)
     return all_trained(Replicas())
 
 
@@ -203,6 +209,10 @@ def _trained(replicas: Replicas, config: dict[str, Any]) -> dict[str, Tensor]:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
+        *(
+            ({"augmentation.kind": "ada", "loss.kind": kind} | NO_SLOPE, f"under the loss {kind}")
+            for kind in ("least_squares", "wasserstein", "relativistic_paired")
+        ),
         ({"accumulate": 2}, r"generator\.network normalises over the whole batch"),
         ({"discriminator.network.norm": "batch", "penalties.r1.gamma": 1}, "batch norm"),
         ({"loss.kind": "wasserstein", "discriminator.network.norm": "none"}, "wgan_gp"),
@@ -213,8 +223,6 @@ def _trained(replicas: Replicas, config: dict[str, Any]) -> dict[str, Tensor]:
     ],
 )
 def test_what_does_not_combine_is_refused(changes: dict[str, Any], reason: str) -> None:
-    from ganlib.errors import ConfigError
-
     with pytest.raises(ConfigError, match=reason):
         overlay(BASE, changes)
 
@@ -240,7 +248,58 @@ def test_the_augmentation_follows_the_signs() -> None:
     sight = Sight(config, 0, torch.device("cpu"))
     told = []
     for number, sign in enumerate([1.0] * 8 + [-1.0] * 8):
-        sight.learn(torch.tensor(sign), BATCH, number, Replicas())
+        sight.learn(torch.tensor(BATCH * sign), BATCH, number, Replicas())
         told.append(float(sight.state_dict()["strength"]))
     up = [0, 0.032, 0.032, 0.05, 0.05, 0.05, 0.05, 0.05]
     assert told == pytest.approx([*up, 0.05, 0.018, 0.018, 0, 0, 0, 0, 0])
+
+
+def test_where_zero_divides_nothing_the_augmentation_may_be_fixed() -> None:
+    fixed = {"augmentation": {"kind": "ada", "fixed": 0.3}, "loss.kind": "least_squares"}
+    assert overlay(BASE, fixed).augmentation == Ada(fixed=0.3)
+
+
+@pytest.mark.parametrize("changes", [{"accumulate": 3}, {"discriminator.packing": 2}])
+def test_signs_add_up_to_whole_numbers(changes: dict[str, Any]) -> None:
+    """Of twelve images, whose mean sign float32 cannot hold."""
+    ada = {"augmentation": {"kind": "ada", "every": 64}, "batch_size": 12}
+    config = overlay(BASE, ada | changes | {"generator.network.norm": "layer"})
+    task = built(config, Replicas())
+    sums = set()
+    for number in range(12):
+        images = stream(number, "images")
+        image_NHWC = torch.randint(0, 256, (12, SIZE, SIZE, 1), generator=images).byte()
+        label_N = torch.randint(0, 3, (12,), generator=images)
+        task.step(Batch(image_NHWC, label_N), 12 * number, Replicas())
+        state = task.sight.state_dict()
+        assert int(state["count"]) == 12 * (number + 1)
+        sums.add(float(state["sign_sum"]))
+    assert any(value % 12 for value in sums)
+    assert all(value == int(value) for value in sums)
+
+
+def own_network(*, size: int, channels: int, classes: int, ours: bool) -> nn.Module:
+    network = nn.Sequential(BatchNorm(channels) if ours else nn.BatchNorm2d(channels))
+    network.latent_size = 8  # type: ignore[assignment]
+    return network
+
+
+@pytest.mark.parametrize("ours", [False, True])
+@pytest.mark.parametrize(
+    ("player", "changes", "reason"),
+    [
+        ("discriminator", {"penalties.r1.gamma": 1}, "r1 looks at the slope at each image alone"),
+        ("discriminator", {"accumulate": 2}, "normalises over the whole batch"),
+        ("generator", {"accumulate": 2}, "normalises over the whole batch"),
+    ],
+)
+def test_batch_norms_of_own_networks_are_refused_too(
+    player: str, changes: dict[str, Any], reason: str, ours: bool
+) -> None:
+    build = f"{__name__}:own_network"
+    own = {f"{player}.network": {"kind": "custom", "build": build, "options": {"ours": ours}}}
+    instance = {"generator.network.norm": "instance"} if player == "discriminator" else {}
+    config = overlay(BASE, instance | own | changes)
+    with pytest.raises(ConfigError, match=reason) as caught:
+        built(config, Replicas())
+    assert caught.value.where == f"{player}.network"
