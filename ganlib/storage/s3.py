@@ -6,6 +6,7 @@ AWS_PROFILE, AWS_ENDPOINT_URL_S3 before AWS_ENDPOINT_URL, ...); none of it is ev
 
 from __future__ import annotations
 
+import io
 import random
 import threading
 import time
@@ -50,32 +51,22 @@ class S3Reader:
 
     def read(self, key: str) -> bytes:
         """Raises NotFound, and StorageError when the server refuses or does not answer in time."""
-        found: bytes = self._insist(
-            self.name(key), lambda: self._get(self._key(key))["Body"].read()
-        )
-        return found
+        file = io.BytesIO()
+        self._copy(key, file)
+        return file.getvalue()
 
     def read_range(self, key: str, start: int, length: int) -> bytes:
         """Bytes [start, start + length); fewer where the object ends. Raises as `read` does."""
-        span = f"bytes={start}-{start + length - 1}"
-        found: bytes = self._insist(
-            self.name(key), lambda: self._get(self._key(key), Range=span)["Body"].read()
-        )
-        return found
+        file = io.BytesIO()
+        self._copy(key, file, start, str(start + length - 1))
+        return file.getvalue()
 
     def fetch(self, key: str, file: BinaryIO) -> None:
         """The whole object into `file`, a piece at a time. Raises as `read` does.
 
         The file is shortened at the end only, so that room taken for it stays taken.
         """
-
-        def copy() -> None:
-            file.seek(0)
-            for piece in self._get(self._key(key))["Body"].iter_chunks(PIECE):
-                file.write(piece)
-            file.truncate()
-
-        self._insist(self.name(key), copy)
+        self._copy(key, file)
 
     def list(self, prefix: str = "") -> list[str]:
         """All keys that start with `prefix`, sorted. Raises StorageError."""
@@ -92,6 +83,32 @@ class S3Reader:
     def local(self, key: str) -> Path | None:
         return None
 
+    def _copy(self, key: str, file: BinaryIO, first: int = 0, last: str = "") -> None:
+        """Bytes `first` to `last` of the object, or to its end.
+
+        Where an answer broke off the next one goes on, and what is new starts the deadline anew:
+        it is there for a server that is silent, not for a line that is slow.
+        """
+        patience, done, most = _Patience(self.deadline), 0, 0
+
+        def ask() -> None:
+            nonlocal done, most
+            start = first + done
+            span = {"Range": f"bytes={start}-{last}"} if start or last else {}
+            answer = self._get(self._key(key), **span)
+            if "ContentRange" not in answer:  # some servers give all of it whatever is asked
+                done = 0
+            file.seek(done)
+            for piece in answer["Body"].iter_chunks(PIECE):
+                file.write(piece)
+                done += len(piece)
+                if done > most:
+                    most = done
+                    patience.heard()
+            file.truncate()
+
+        self._insist(self.name(key), ask, patience)
+
     def _key(self, key: str) -> str:
         return f"{self.prefix}/{safe(key)}" if self.prefix else safe(key)
 
@@ -104,10 +121,11 @@ class S3Reader:
                 self._made = _connect()
             return self._made
 
-    def _insist(self, name: str, ask: Callable[[], Answer]) -> Answer:
+    def _insist(
+        self, name: str, ask: Callable[[], Answer], patience: _Patience | None = None
+    ) -> Answer:
         """What `ask` gives, asked again with growing pauses until the deadline."""
-        last = time.monotonic() + self.deadline
-        pause = 0.1
+        patience = patience or _Patience(self.deadline)
         while True:
             try:
                 return ask()
@@ -117,16 +135,34 @@ class S3Reader:
                     raise
                 if told is not None:
                     raise told from error
-                if time.monotonic() + pause > last:
+                if not patience.wait():
                     raise StorageError(
                         f"{name} cannot be read: {error}",
                         where=name,
                         hint=f"the server did not answer for {self.deadline:g} seconds; "
                         "is AWS_ENDPOINT_URL_S3 right?",
                     ) from error
-            # Workers that were refused together do not come back together.
-            time.sleep(pause * random.uniform(0.5, 1.0))
-            pause = min(2 * pause, 5.0)
+
+
+class _Patience:
+    """With a server that may be silent for so many seconds, since it was last heard."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.heard()
+
+    def heard(self) -> None:
+        self.last = time.monotonic() + self.seconds
+        self.pause = 0.1
+
+    def wait(self) -> bool:
+        """Longer each time; false, at once, where that would be too long."""
+        if time.monotonic() + self.pause > self.last:
+            return False
+        # Workers that were refused together do not come back together.
+        time.sleep(self.pause * random.uniform(0.5, 1.0))
+        self.pause = min(2 * self.pause, 5.0)
+        return True
 
 
 def _connect() -> Any:

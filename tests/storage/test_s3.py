@@ -6,13 +6,15 @@ import io
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from ganlib.errors import ConfigError, NotFound, StorageError
 from ganlib.storage import S3Reader
+from ganlib.storage import s3 as s3_module
 from tests.s3 import S3Server, free_port
 
 BYTES = bytes(range(256)) * 40
@@ -94,15 +96,57 @@ class Stumbling(BaseHTTPRequestHandler):
     def log_message(self, *told: Any) -> None: ...
 
 
-@pytest.fixture
-def stumbling(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    Stumbling.answers = 0
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Stumbling)
+class Breaking(BaseHTTPRequestHandler):
+    """Gives a thousand bytes of what is asked for, slowly, and breaks off."""
+
+    asked: ClassVar[list[tuple[int, int]]] = []
+
+    def do_GET(self) -> None:
+        first, _, last = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")
+        start, stop = int(first), int(last or len(BYTES) - 1) + 1
+        Breaking.asked.append((start, stop))
+        time.sleep(0.15)
+        self.send_response(206)
+        self.send_header("Content-Length", str(stop - start))
+        self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(BYTES)}")
+        self.end_headers()
+        self.wfile.write(BYTES[start : min(start + 1000, stop)])
+        self.close_connection = True
+
+    def log_message(self, *told: Any) -> None: ...
+
+
+@contextmanager
+def served(by: type[BaseHTTPRequestHandler], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), by)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     S3Server("stumbling", f"http://127.0.0.1:{server.server_port}").use(monkeypatch)
     yield
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def stumbling(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    Stumbling.answers = 0
+    with served(Stumbling, monkeypatch):
+        yield
+
+
+@pytest.mark.parametrize(("start", "count"), [(0, len(BYTES)), (700, 5000)])
+def test_a_slow_line_that_breaks_is_gone_on_with(
+    monkeypatch: pytest.MonkeyPatch, start: int, count: int
+) -> None:
+    """All of it takes longer than the deadline, which is for a server that says nothing."""
+    monkeypatch.setattr(s3_module, "PIECE", 100)
+    Breaking.asked.clear()
+    with served(Breaking, monkeypatch):
+        reader, before = S3Reader("s3://b", deadline=0.6), time.monotonic()
+        found = reader.read_range("x", start, count)
+        assert time.monotonic() - before > 0.6
+    assert found == BYTES[start : start + count]
+    stop = start + count
+    assert Breaking.asked[:3] == [(start + n, stop) for n in (0, 1000, 2000)]
 
 
 @pytest.mark.parametrize("into_file", [False, True])
