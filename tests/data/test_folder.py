@@ -14,6 +14,7 @@ from PIL import Image
 from ganlib.data import prepare, source_state
 from ganlib.data.sources.folder import FolderSource
 from ganlib.errors import DataError
+from ganlib.storage import Home
 from tests.data.conftest import MakeFolder, folder_config
 
 
@@ -24,6 +25,26 @@ def test_classes_are_the_subfolders(make_folder: MakeFolder, tmp_path: Path) -> 
     assert sum(dataset.counts.values()) == 15
     assert all(count >= 3 for count in dataset.counts.values())
     assert len(dataset.skipped()) == 0
+
+
+def test_what_ganlib_wrote_into_the_folder_is_no_class(
+    make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    root = make_folder(classes=2, each=5)
+    before = source_state(folder_config(root))
+    Home.open(root / "kept")
+    for place in ("samples-digits", "digit-0/tried"):
+        shutil.copytree(root / "digit-1", root / place / "images")
+        (root / place / "samples.npz").touch()
+    dataset = prepare(folder_config(root), tmp_path / "out", workers=1)
+    assert (dataset.classes, sum(dataset.counts.values())) == (("digit-0", "digit-1"), 10)
+    skipped = dataset.skipped()
+    assert sorted(zip(*(skipped[name] for name in skipped.columns[:2]), strict=True)) == [
+        ("digit-0/tried", "pictures made by ganlib sample"),
+        ("kept", "a home of ganlib"),
+        ("samples-digits", "pictures made by ganlib sample"),
+    ]
+    assert source_state(folder_config(root)) == before
 
 
 def test_train_val_test_at_the_top_are_splits(make_folder: MakeFolder, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """A folder of images: one subfolder per class, or train/val/test above them.
 
-Hidden files, `__MACOSX` and files that are no images by their extension are passed over. Links to
-files are followed; a link to a folder is followed if that folder is not read anyway, and once.
+Hidden files, `__MACOSX` and files that are no images by their extension are passed over, and so is
+what ganlib itself wrote: a home, and pictures of a generator. Links to files are followed; a link
+to a folder is followed if that folder is not read anyway, and once.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ SPLIT_NAMES = {
     "test": 2,
     "testing": 2,
 }
+OWN = {"home.json": "a home of ganlib", "samples.npz": "pictures made by ganlib sample"}
 CLUTTER = frozenset(("__macosx", "thumbs.db", "desktop.ini"))
 LAYOUT = "put the images of each class into a subfolder of their own: FOLDER/CLASS/*.jpg"
 
@@ -59,7 +61,19 @@ class Tree:
         except OSError as error:
             self.notes.skipped.append((path, f"the folder cannot be listed: {error.strerror}"))
             return []
+        visible = [e for e in visible if not self._own(f"{path}/{e.name}".lstrip("/"), e)]
         return sorted(visible, key=lambda entry: entry.name)
+
+    def _own(self, path: str, entry: os.DirEntry[str]) -> bool:
+        """A folder that ganlib wrote is no class, nor part of one; it is noted once."""
+        if not _is_folder(entry):
+            return False
+        reason = next((OWN[n] for n in OWN if os.path.isfile(os.path.join(entry.path, n))), None)
+        if reason is None:
+            return False
+        if (path, reason) not in self.notes.skipped:
+            self.notes.skipped.append((path, reason))
+        return True
 
     def files(self, path: str, note: bool = False) -> Iterator[str]:
         """Images below `path` in order, by path relative to the root; links as decided."""
