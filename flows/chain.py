@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from ganlib.stages.values import (
     StageResult,
     Value,
 )
+from ganlib.storage import Home
 
 logger = logging.getLogger("ganlib.flows")
 
@@ -115,7 +115,7 @@ def run(
     continues the run that the same command left unfinished. Without `sweeping` the configuration's
     own settings are trained.
     """
-    place = str(os.path.abspath(home or os.environ.get("GANLIB_HOME") or ".ganlib"))
+    place = str(Home.locate(home or None))
     with remains.noted(Path(place), flow_run_id), api.session(place):
         pipeline = api.begin(
             config, command=command, home=place, fresh=fresh, flow_run_id=flow_run_id
@@ -142,6 +142,7 @@ def _stages(
     dataset = values["dataset"] = step(lambda: tasks.prepare(place, config))
     if until == "prepare":
         return
+    api.ready(config, dataset, home=place.home, until=until)
     before = time.monotonic()
     values["forecast"] = _foretell(config, dataset, place, until, sweeping)
     values["forecasting"] = time.monotonic() - before

@@ -6,6 +6,7 @@
     with api.session():
         run = api.begin(recipe)
         data = api.prepare(recipe, pipeline=run).value
+        api.ready(recipe, data)
         classifiers = api.train_classifiers(recipe, data, pipeline=run).value
         best = api.sweep(recipe, data, classifiers, pipeline=run).value
         candidate = api.train_gan(recipe, data, classifiers, best, pipeline=run).value
@@ -16,7 +17,8 @@
 What all functions share: `home` is the folder everything is kept in (default: `GANLIB_HOME`, or
 `.ganlib`); `fresh` ignores what was done before and destroys nothing; `pipeline` is the run it
 belongs to, and without one the stage runs alone. They raise what `ganlib.errors` draws and nothing
-else on purpose. A finished stage answers from its record, an unfinished one continues.
+else on purpose. A finished stage answers from its record, an unfinished one continues. What only
+looks at a home or asks it for a model makes none: without one it raises HomeError.
 """
 
 from __future__ import annotations
@@ -45,6 +47,7 @@ __all__ = [
     "predict",
     "prepare",
     "promote",
+    "ready",
     "recipes",
     "rollback",
     "sample",
@@ -85,6 +88,23 @@ def check(config: PipelineConfig, *, home: Path | str | None = None, fresh: bool
     from ganlib.stages import check as stage
 
     stage.check(Home.open(home), config, fresh=fresh)
+
+
+def ready(
+    config: PipelineConfig,
+    dataset: values.DatasetRef,
+    *,
+    home: Path | str | None = None,
+    until: str = "promote",
+) -> None:
+    """Refuse, before anything is trained, prepared images that a later stage cannot use.
+
+    Splits too small to judge by, and, on the way to `promote`, other classes, size or channels than
+    the champion's of this name. Raises ConfigError.
+    """
+    from ganlib.stages import check as stage
+
+    stage.data(Home.open(home), config, dataset, until)
 
 
 def begin(
@@ -247,9 +267,11 @@ def rollback(
     `on_wait` is told who has the model meanwhile. Raises NotFound when there is no such model or
     no earlier champion.
     """
+    from ganlib.stages import named
     from ganlib.stages import promote as stage
 
-    return stage.rollback(Home.open(home), name, reason, on_wait)
+    full = named.full(name)
+    return stage.rollback(named.registry(home), full, reason, on_wait)
 
 
 def sample(
@@ -279,7 +301,7 @@ def sample(
     from ganlib.stages import sample as stage
 
     return stage.sample(
-        Home.open(home),
+        Home(Home.locate(home)),
         model,
         count=count,
         classes=tuple(classes),
@@ -312,7 +334,7 @@ def predict(
     from ganlib.stages import predict as stage
 
     return stage.predict(
-        Home.open(home),
+        Home(Home.locate(home)),
         model,
         Path(folder),
         top=top,
@@ -326,14 +348,14 @@ def status(*, home: Path | str | None = None) -> values.Status:
     """All runs with their true state, and all registered models with versions and aliases."""
     from ganlib.stages import status as stage
 
-    return stage.status(Home.open(home))
+    return stage.status(Home.existing(home))
 
 
 def why(stage: str, config: PipelineConfig, *, home: Path | str | None = None) -> values.Why:
     """Which part of a stage's key differs from its newest record. NotFound for another stage."""
     from ganlib.stages import why as reasons
 
-    return reasons.why(Home.open(home), config, stage)
+    return reasons.why(Home.existing(home), config, stage)
 
 
 def cancel(run: str, *, wait_s: float = 30.0, home: Path | str | None = None) -> values.Cancelled:
@@ -343,14 +365,14 @@ def cancel(run: str, *, wait_s: float = 30.0, home: Path | str | None = None) ->
     """
     from ganlib.stages import control
 
-    return control.cancel(Home.open(home), run, wait_s=wait_s)
+    return control.cancel(Home.existing(home), run, wait_s=wait_s)
 
 
 def logs(run: str, *, follow: bool = False, home: Path | str | None = None) -> Iterator[str]:
     """A run's journal as lines a person reads, then its workers' log; `follow` until it ends."""
     from ganlib.stages import control
 
-    return control.logs(Home.open(home), run, follow=follow)
+    return control.logs(Home.existing(home), run, follow=follow)
 
 
 def doctor(*, home: Path | str | None = None) -> tuple[values.Check, ...]:

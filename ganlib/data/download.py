@@ -32,6 +32,7 @@ Progress = Callable[[str, int, int], None]
 def obtain_idx(known: IdxSet, around: Surroundings) -> Path:
     """Download the four files to a folder and return it; or DataError with what to put where."""
     hint = _by_hand(
+        around,
         [f"{known.folders[0]}/{Path(file.url).name}" for file in known.files],
         [file.url for file in known.files],
     )
@@ -48,7 +49,9 @@ def obtain_cifar10(
 ) -> Path:
     """Download and unpack the binary version; returns the folder of the six files."""
     hint = _by_hand(
-        [f"cifar-10-batches-bin/{name}" for name in members], [f"{published.url} (unpacked)"]
+        around,
+        [f"cifar-10-batches-bin/{name}" for name in members],
+        [f"{published.url} (unpacked)"],
     )
     folder = _destination("cifar10", around, hint)
     unpacked = folder / "cifar-10-batches-bin"
@@ -66,18 +69,22 @@ def _destination(name: str, around: Surroundings, hint: str) -> Path:
     if around.downloads is None:
         raise DataError(f"{name} was not found", where=name, hint=hint)
     if around.offline and not (around.downloads / name).is_dir():
-        looked = ", ".join(map(str, around.search)) or "no folder, since GANLIB_DATA is not set"
         raise DataError(
-            f"{name} is not here (looked in {looked}) and must not be downloaded: offline",
+            f"{name} is not here (looked in {_looked(around)}) and must not be downloaded: offline",
             where=name,
             hint=hint,
         )
     return around.downloads / name
 
 
-def _by_hand(files: list[str], urls: list[str]) -> str:
+def _looked(around: Surroundings) -> str:
+    return ", ".join(map(str, around.search)) or "no folder, since GANLIB_DATA is not set"
+
+
+def _by_hand(around: Surroundings, files: list[str], urls: list[str]) -> str:
     return (
-        "or put these files into a folder and name it by GANLIB_DATA: "
+        f"it was looked for in {_looked(around)}; "
+        + "or put these files into a folder and name it by GANLIB_DATA: "
         + ", ".join(files)
         + "; they are published at "
         + ", ".join(urls)

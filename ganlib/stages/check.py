@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from ganlib.config import ClassifierConfig, GanConfig, PipelineConfig, canonical_json
 from ganlib.config.code import find
 from ganlib.config.custom import resolve
-from ganlib.errors import ConfigError, NotFound
+from ganlib.errors import ConfigError, NotFound, StorageError
 from ganlib.stages import named, prepare, space, why
+from ganlib.stages.values import DatasetRef
 from ganlib.storage import Home, read_json
 
 
@@ -31,6 +32,42 @@ def check(home: Home, config: PipelineConfig, *, fresh: bool = False) -> None:
     if own and (fresh or why.done(home, config)[1] is not None):
         for path, build in own:
             resolve(build, f"{path}.build")
+
+
+def data(home: Home, config: PipelineConfig, dataset: DatasetRef, until: str) -> None:
+    """The images suffice to judge by, and are such as the champions of this name were made for.
+
+    A champion counts only on the way to `promote`, and only if the registry answers. Raises
+    ConfigError.
+    """
+    prepare.enough(config, dataset.counts)
+    if until != "promote":
+        return
+    from ganlib.tracking import champion_network
+
+    for kind in ("generator", "classifier"):
+        name = f"{config.name}-{kind}"
+        try:
+            found = champion_network(home, name)
+        except StorageError:
+            return
+        if found is not None:
+            _same_images(name, found, dataset)
+
+
+def _same_images(name: str, found: Mapping[str, Any], dataset: DatasetRef) -> None:
+    theirs = tuple(found["classes"]), found["size"], found["channels"]
+    ours = dataset.classes, dataset.size, dataset.channels
+    if theirs == ours:
+        return
+    was, now = (f"{len(k)} classes at {hw} pixels in {c} channels" for k, hw, c in (theirs, ours))
+    other = sorted(set(theirs[0]) ^ set(ours[0]))
+    raise ConfigError(
+        f"the champion of {name} was made for other images: {was}, and the data has {now}"
+        + (f"; only one of them knows {', '.join(other[:4])}" if other else ""),
+        where="name",
+        hint="the two cannot be compared: give the pipeline another name, --set name=...",
+    )
 
 
 def _start(

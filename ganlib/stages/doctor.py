@@ -25,7 +25,7 @@ PATIENCE_S = 120.0
 
 def doctor(home: Path | str | None = None) -> tuple[Check, ...]:
     """All checks, the cheap ones first; one that breaks is a check that failed."""
-    place = Path(home or Home.default()).expanduser().absolute()
+    place = Home.locate(home)
     checks: list[tuple[str, Callable[[], Check]]] = [
         ("python", _python),
         ("pins", _pins),

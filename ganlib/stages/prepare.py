@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganlib.config import PipelineConfig
-from ganlib.errors import ConfigError
+from ganlib.errors import ConfigError, DataError
 from ganlib.stages.context import Context
 from ganlib.stages.records import Work, run_stage
 from ganlib.stages.values import DatasetRef, Duplicates, StageResult
@@ -30,18 +30,25 @@ def parts(config: PipelineConfig) -> dict[str, Any]:
 
 
 def search_folders() -> tuple[Path, ...]:
-    """Where named datasets are looked for before they are downloaded."""
-    folder = os.environ.get("GANLIB_DATA", "")
-    return (Path(folder),) if folder else ()
+    """Where named datasets are looked for before they are downloaded.
+
+    Raises DataError if GANLIB_DATA names no folder.
+    """
+    named = os.environ.get("GANLIB_DATA", "")
+    folder = Path(named).expanduser()
+    if named and not folder.is_dir():
+        raise DataError(
+            f"GANLIB_DATA={named} names no folder",
+            where="GANLIB_DATA",
+            hint="give a folder that exists, or unset it",
+        )
+    return (folder,) if named else ()
 
 
 def run(context: Context) -> StageResult[DatasetRef]:
-    """Also of a dataset that was there: raises ConfigError if a split is too small to judge by."""
-    done = run_stage(
+    return run_stage(
         context, "prepare", parts(context.config), DatasetRef, _prepare, describe=_describe
     )
-    enough(context.config, done.value.counts)
-    return done
 
 
 def enough(config: PipelineConfig, counts: Mapping[str, int]) -> None:

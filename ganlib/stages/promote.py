@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganlib.config import fingerprint
 from ganlib.errors import Damaged
-from ganlib.stages import evaluate, pipelines
+from ganlib.stages import evaluate, named, pipelines
 from ganlib.stages.beats import beating
 from ganlib.stages.context import Context
 from ganlib.stages.keys import model_fingerprint
@@ -342,7 +342,7 @@ def rollback(
     """`on_wait` is told whose promotion is waited for."""
     from ganlib import tracking
 
-    full = name if name.endswith(("-generator", "-classifier")) else f"{name}-generator"
+    full = named.full(name)
     check: Callable[[Path], None] = (
         _try_generator if full.endswith("-generator") else _try_classifier
     )

@@ -53,7 +53,7 @@ def told(
     Without `measure` no home is made. Each is measured in a process of its own. Raises StageFailed
     naming a configuration whose step fails.
     """
-    path = Path(home or Home.default()).expanduser().absolute() / KEPT
+    path = Home.locate(home) / KEPT
     if measure:
         path = Home.open(home).root / KEPT
     kept = _read(path)

@@ -27,13 +27,31 @@ class Home:
         return Path(os.environ.get("GANLIB_HOME") or ".ganlib")
 
     @classmethod
+    def locate(cls, path: Path | str | None = None) -> Path:
+        """The absolute path that is meant, without `~` and `..`; nothing is created."""
+        return Path(os.path.abspath(Path(path or cls.default()).expanduser()))
+
+    @classmethod
+    def existing(cls, path: Path | str | None = None) -> Home:
+        """As `open`, but raises HomeError where no home is yet: nothing is created."""
+        root = cls.locate(path)
+        if not root.exists() or (root.is_dir() and not (root / "home.json").exists()):
+            _refuse_foreign(root)
+            raise HomeError(
+                f"there is no home at {root}",
+                where=str(root),
+                hint="ganlib run makes one; name another with --home DIR or GANLIB_HOME",
+            )
+        return cls.open(root)
+
+    @classmethod
     def open(cls, path: Path | str | None = None) -> Home:
         """Create or check the home at `path`.
 
         Raises HomeError when it is a file, cannot be written, holds something else, or was made by
         a newer version.
         """
-        root = Path(path or cls.default()).expanduser().absolute()
+        root = cls.locate(path)
         if root.exists() and not root.is_dir():
             raise HomeError(
                 f"{root} is not a folder", where=str(root), hint="give another --home DIR"

@@ -15,7 +15,7 @@ from ganlib.config import fingerprint
 from ganlib.errors import Damaged, InputError, NotFound
 from ganlib.storage import Home, holding, read_json
 from ganlib.tracking.card import card
-from ganlib.tracking.connection import connect, error_code, explained, tracking_uri
+from ganlib.tracking.connection import connect, error_code, explained, is_own, tracking_uri
 from ganlib.tracking.package import write_package
 from ganlib.tracking.runs import experiment_id
 
@@ -255,6 +255,20 @@ def _put(folder: Path, place: Path, digest: str) -> None:
         except OSError:
             if not place.is_dir():  # else another process was faster with the same bytes
                 raise
+
+
+def champion_network(home: Home, name: str) -> dict[str, Any] | None:
+    """What the champion's network.json says; none if there is no champion.
+
+    A database that is not there yet is not waited for. Raises StorageError when MLflow is away.
+    """
+    if is_own(home, tracking_uri(home)) and not home.mlflow_db.exists():
+        return None
+    with explained(f"the champion of {name}"):
+        if "champion" not in aliases_of(connect(home), name):
+            return None
+    found: dict[str, Any] = read_json(fetch(home, f"{name}@champion") / "network.json")
+    return found
 
 
 def describe(home: Home) -> pd.DataFrame:

@@ -175,6 +175,7 @@ def test_a_page_that_is_gone_names_the_files(site: Site, tmp_path: Path) -> None
     for name in NAMES:
         assert f"tiny/{name}.gz" in caught.value.hint
     assert "GANLIB_DATA" in caught.value.hint
+    assert "looked for in no folder, since GANLIB_DATA is not set" in caught.value.hint
 
 
 def test_offline_says_what_to_put_where(tmp_path: Path) -> None:

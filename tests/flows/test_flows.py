@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
-from ganlib.config import Folder, load_recipe, overlay
+from ganlib.config import Folder, load, load_recipe, overlay
 from ganlib.errors import ConfigError, DataError
 
 
@@ -70,6 +71,22 @@ def test_bad_images_fail_once_and_as_themselves(prefect_home: Path, tmp_path: Pa
     assert run["state_type"] == "FAILED"
     records = [json.loads(p.read_text()) for p in (prefect_home / "runs/pipelines").glob("*.json")]
     assert [r["status"] for r in records if r["name"] == "empty"] == ["FAILED"]
+
+
+def test_few_images_are_prepared_and_refused_before_training(
+    prefect_home: Path, tmp_path: Path
+) -> None:
+    from flows.prepare import prepare
+    from flows.train import train
+
+    for number in range(24):
+        place = tmp_path / "few" / "ab"[number % 2] / f"{number}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (number * 9, 0, 0)).save(place)
+    config = load(str(tmp_path / "few"))
+    assert prepare(config, home=str(prefect_home)).dataset is not None
+    with pytest.raises(ConfigError, match="the validation split has"):
+        train(config, home=str(prefect_home))
 
 
 def test_a_flow_that_nobody_checked_before_refuses_before_any_work(

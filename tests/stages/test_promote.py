@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ganlib.config import PipelineConfig, overlay
-from ganlib.errors import NotFound
-from ganlib.stages import evaluate, pipelines, promote
+from ganlib.errors import ConfigError, NotFound
+from ganlib.stages import check, evaluate, pipelines, promote
 from ganlib.stages.context import Context
 from ganlib.stages.records import identity_of
 from ganlib.stages.sessions import session
@@ -84,6 +84,22 @@ def test_champions_come_stay_and_go(trained: Trained) -> None:
         "models:/small-generator/2",
     )
     assert aliases(trained)["small-generator/1"] == ("champion",)
+
+
+def test_images_of_another_kind_than_the_champions_are_refused_before_training(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decide(trained, trained.candidate)
+    check.data(trained.home, trained.config, trained.dataset, "promote")
+    more = trained.dataset.model_copy(update={"classes": (*trained.dataset.classes, "ten")})
+    with pytest.raises(ConfigError, match=r"made for other images: 10 classes.* 11.*ten") as caught:
+        check.data(trained.home, trained.config, more, "promote")
+    assert "another name" in caught.value.hint
+    check.data(trained.home, trained.config, more, "evaluate")
+    other = trained.config.model_copy(update={"name": "other"})
+    check.data(trained.home, other, more, "promote")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    check.data(trained.home, trained.config, more, "promote")
 
 
 def test_a_judge_that_is_refused_gates_no_generator(trained: Trained) -> None:

@@ -21,6 +21,15 @@ def test_the_environment_names_the_default(tmp_path: Path, monkeypatch: pytest.M
     assert Home.open().root == tmp_path / "there"
 
 
+def test_a_home_has_one_path_however_it_is_spelt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Home.open(tmp_path / "h").data)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for spelt in ("..", "../../h", "../../nowhere/../h", "~/h"):
+        assert Home.open(spelt) == Home.existing(spelt) == Home(tmp_path / "h")
+
+
 def test_a_file_is_no_home(tmp_path: Path) -> None:
     (tmp_path / "h").write_text("x")
     with pytest.raises(HomeError, match="not a folder"):
