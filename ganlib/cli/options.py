@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ganlib.errors import ConfigError
+
 if TYPE_CHECKING:
     from ganlib.config import PipelineConfig
 
@@ -35,7 +37,7 @@ class Options:
         """The home's absolute path; nothing is created."""
         from ganlib.storage import Home
 
-        return (self.home or Home.default()).expanduser().absolute()
+        return Home.locate(self.home)
 
     def config(self, target: str | None) -> PipelineConfig:
         """Recipe, file or folder `target` (default: digits) with `--set` applied.
@@ -45,7 +47,13 @@ class Options:
         from ganlib.config import load, overlay, parse_assignments
 
         changes = parse_assignments(self.assignments)
-        return overlay(load(target or DEFAULT_TARGET), changes)
+        if target == "folder" and not any(path.startswith("data.source") for path in changes):
+            raise ConfigError(
+                "the recipe folder has no images of its own: give the folder itself",
+                where="data.source.path",
+                hint="ganlib run path/to/folder; a folder of that name is given as folder/",
+            )
+        return overlay(load(DEFAULT_TARGET if target is None else target), changes)
 
     def newest_pipeline(self) -> Path | None:
         """The configuration file of the run that was begun last in this home."""

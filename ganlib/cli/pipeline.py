@@ -52,6 +52,7 @@ def execute(
     """
     from ganlib import api
     from ganlib.cli import summary
+    from ganlib.config import recipe_names
     from ganlib.storage import Home
 
     begun = time.time()
@@ -64,10 +65,12 @@ def execute(
     with ExitStack() as stack:
         from ganlib.cli.view import watching
 
-        title = f"ganlib {command} {target or DEFAULT_TARGET}"
+        title = f"ganlib {command} {DEFAULT_TARGET if target is None else target}"
         view = stack.enter_context(watching(home.spool, stages, stream, title))
         if target is None:
             view.say(f"no recipe given, so {DEFAULT_TARGET}: ganlib recipes lists them all")
+        elif target in recipe_names() and Path(target).is_dir():
+            view.say(f"{target} is taken for the recipe; the folder of that name is {target}/")
         with _ready(home.root, view) as flow_of:
             flow = flow_of(load)
             stack.enter_context(_heard(view))

@@ -47,6 +47,8 @@ def _value(path: str, text: str) -> Any:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: {text!r} is not a YAML value", where=path) from error
+    except RecursionError:
+        raise ConfigError(f"the value of {path} is nested too deeply", where=path) from None
     if isinstance(value, str):
         try:
             return float(value)  # YAML 1.1 reads 1e-4 as text

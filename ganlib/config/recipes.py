@@ -42,8 +42,15 @@ def load_recipe(name: str) -> PipelineConfig:
 def load(target: str) -> PipelineConfig:
     """A recipe's name, a YAML file, or a folder of images (recipe `folder` with that path).
 
-    Raises NotFound for what is none of them and ConfigError for a file that is not valid.
+    A recipe is meant by its bare name, so `digits/` and `./digits` are folders. Raises NotFound for
+    what is none of them and ConfigError for a file that is not valid.
     """
+    if not target.strip():
+        raise NotFound(
+            "an empty text names no recipe, file or folder",
+            where="target",
+            hint="ganlib recipes lists the recipes",
+        )
     path = Path(target)
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
@@ -74,6 +81,8 @@ def _read(text: str, origin: str) -> PipelineConfig:
         tree = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{origin} is not valid YAML: {error}", where=origin) from None
+    except RecursionError:
+        raise ConfigError(f"{origin} is nested too deeply", where=origin) from None
     if not isinstance(tree, dict):
         raise ConfigError(f"{origin} holds no settings", where=origin)
     return parse(PipelineConfig, tree, origin)

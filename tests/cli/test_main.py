@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from ganlib.cli.group import LazyGroup
 from ganlib.cli.main import COMMANDS, ganlib
+from ganlib.storage import Home
 
 GANLIB = str(Path(sys.executable).parent / "ganlib")
 CONTRACT = {
@@ -125,7 +126,7 @@ BAD: list[tuple[list[str], str, str]] = [
 def test_bad_input_ends_with_2_and_says_what_to_do(
     tmp_path: Path, arguments: list[str], names: str, hint: str
 ) -> None:
-    home = tmp_path / "home"
+    home = Home.open(tmp_path / "home").root
     done = call(*arguments, "--json", GANLIB_HOME=str(home))
     assert done.returncode == 2, done.stderr
     document = json.loads(done.stdout)

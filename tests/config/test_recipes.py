@@ -43,6 +43,16 @@ def test_a_folder_becomes_the_folder_recipe(tmp_path: Path) -> None:
     assert recipe.name == "my-flowers--2"
 
 
+def test_a_path_is_a_folder_even_with_the_name_of_a_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mnist").mkdir()
+    for path in ("mnist/", "./mnist"):
+        assert load(path).data.source == Folder(path=str(tmp_path / "mnist"))
+    assert load("mnist") == load_recipe("mnist")
+
+
 def test_a_file_is_read_and_named_in_its_errors(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("name: mine\n")

@@ -45,6 +45,11 @@ def yaml_file(folder: Path, text: str) -> str:
     return str(path)
 
 
+def folder_here(folder: Path, name: str) -> str:
+    (folder / name).mkdir()
+    return name
+
+
 def file_home(folder: Path) -> str:
     (folder / "home").write_text("not a folder")
     return str(folder / "home")
@@ -133,7 +138,24 @@ CLI: dict[str, tuple[Argv, str]] = {
         lambda t: ["run", "digits", "--set", "gan.init_from=models:/nope@champion"],
         "gan.init_from",
     ),
+    "an empty recipe": (lambda t: ["run", ""], "an empty text names no recipe"),
+    "an empty model": (lambda t: ["sample", ""], "'' is neither an exported folder nor a name"),
+    "the recipe folder without one": (lambda t: ["run", "folder"], "give the folder itself"),
+    "YAML without an end": (lambda t: ["run", yaml_file(t, "[" * 9000)], "nested too deeply"),
+    "--set without an end": (
+        lambda t: ["run", "digits", "--set", f"data={'[' * 9000}"],
+        "the value of data is nested too deeply",
+    ),
+    "a port that is none": (lambda t: ["ui", "--mlflow-port", "99999999"], "0<=x<=65535"),
+    "a negative port": (lambda t: ["ui", "--prefect-port", "-1"], "0<=x<=65535"),
+    "a model that is SQL": (lambda t: ["model", "rollback", "x'y"], "name that a model can have"),
+    "rollback to a version": (lambda t: ["model", "rollback", "digits/3"], "names one version"),
+    "a URI of nothing": (lambda t: ["sample", "models:/"], "name that a model can have"),
     "unknown model": (lambda t: ["sample", "nothing"], "nothing"),
+    "a model with the name of a folder": (
+        lambda t: ["sample", folder_here(t, "flowers")],
+        "flowers-generator@champion",
+    ),
     "unknown run": (lambda t: ["logs", "p-nothing"], "p-nothing"),
     "unknown stage": (lambda t: ["status", "--why", "dance"], "dance"),
     "rollback of nothing": (lambda t: ["model", "rollback", "nothing-generator"], "nothing"),
@@ -148,8 +170,9 @@ CLI: dict[str, tuple[Argv, str]] = {
 def test_bad_input_is_refused_with_exit_2_and_the_cause(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("GANLIB_HOME", str(tmp_path / "default-home"))
+    monkeypatch.setenv("GANLIB_HOME", str(Home.open(tmp_path / "default-home").root))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
     argv, said = CLI[case]
     assert main([*argv(tmp_path), "--json"]) == 2
     told = capfd.readouterr()
@@ -158,6 +181,45 @@ def test_bad_input_is_refused_with_exit_2_and_the_cause(
     assert said in f"{document['error']['message']} {document['error']['hint']}"
     assert said in told.err
     assert "Traceback" not in told.err
+
+
+def test_a_folder_of_datasets_that_is_not_there_is_named_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GANLIB_DATA", str(tmp_path / "gone"))
+    assert main(["data", "prepare", "mnist", "--home", str(tmp_path / "h"), "--json"]) == 2
+    error = json.loads(capfd.readouterr().out)["error"]
+    assert error["message"] == f"GANLIB_DATA={tmp_path / 'gone'} names no folder"
+    assert not list((tmp_path / "h" / "runs").iterdir())
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["status"],
+        ["status", "--why", "gan"],
+        ["logs"],
+        ["logs", "p-1"],
+        ["cancel", "p-1"],
+        ["sample", "digits"],
+        ["predict", "digits", "."],
+        ["model", "rollback", "digits"],
+    ],
+    ids=" ".join,
+)
+def test_what_only_looks_makes_no_home(
+    argv: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    pictures(tmp_path)
+    monkeypatch.chdir(tmp_path / "rose")
+    assert main([*argv, "--home", "../h", "--json"]) == 2
+    error = json.loads(capfd.readouterr().out)["error"]
+    assert error["message"] == f"there is no home at {tmp_path / 'h'}"
+    assert not (tmp_path / "h").exists()
 
 
 def text_png(folder: Path) -> None:
@@ -251,8 +313,9 @@ def test_too_few_images_to_judge_by_are_refused_after_preparation_each_time(
     folder = pictures(tmp_path / "f", per_class)
     config = overlay(load(str(folder)), settings)
     for _ in range(2):
+        dataset = api.prepare(config).value
         with pytest.raises(ConfigError, match=f"the {split} split has") as caught:
-            api.prepare(config)
+            api.ready(config, dataset, until="classifiers")
         assert caught.value.where == share
         assert share in caught.value.hint
 
@@ -299,6 +362,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_read_only_home_is_refused(small_disk: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    Home.open(small_disk / "home")
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     assert main(["status", "--home", str(small_disk / "home"), "--json"]) == 2
     assert "Read-only" in json.loads(capfd.readouterr().out)["error"]["message"]

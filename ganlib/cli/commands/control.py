@@ -35,7 +35,9 @@ def cancel(options: Options, run: str, wait_s: float) -> Answer:
     """
     options.unused()
     from ganlib import api
+    from ganlib.storage import Home
 
+    Home.existing(options.place)
     with api.session(options.place):  # so that MLflow hears the end too
         done = api.cancel(run, wait_s=wait_s, home=options.place)
 
@@ -62,7 +64,9 @@ def logs(options: Options, run: str | None, follow: bool) -> Answer:
     options.unused()
     from ganlib import api
     from ganlib.errors import NotFound
+    from ganlib.storage import Home
 
+    Home.existing(options.place)
     name = run
     if name is None:
         kept = options.newest_pipeline()

@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 
 MLFLOW_PORT = 5000
 PREFECT_PORT = 4200
+PORTS = click.IntRange(0, 65535)
 
 
 @click.command(epilog=EPILOG)
 @common
-@click.option("--mlflow-port", default=MLFLOW_PORT, show_default=True, metavar="PORT")
-@click.option("--prefect-port", default=PREFECT_PORT, show_default=True, metavar="PORT")
+@click.option("--mlflow-port", default=MLFLOW_PORT, show_default=True, metavar="PORT", type=PORTS)
+@click.option("--prefect-port", default=PREFECT_PORT, show_default=True, metavar="PORT", type=PORTS)
 def ui(options: Options, mlflow_port: int, prefect_port: int) -> Answer:
     """MLflow's and Prefect's pages on this machine alone, until Ctrl-C.
 
