@@ -65,7 +65,7 @@ def addresses(
                 offsets.append(body + width * np.arange(len(column), dtype=np.int64))
                 digest_R = np.frombuffer(column.buffers()[1], DIGEST)
                 found.append(digest_R[column.offset : column.offset + len(column)].copy())
-    except (pa.ArrowInvalid, struct.error, ValueError) as error:
+    except (pa.ArrowInvalid, OSError, struct.error, ValueError) as error:
         text = " ".join(str(error).split())
         raise Damaged(f"the shard {name} is damaged: {text}", where=name, hint=MEND) from None
     return np.concatenate([np.empty(0, np.int64), *offsets]), np.concatenate(

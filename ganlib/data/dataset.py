@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ganlib.config import canonical_json, fingerprint
-from ganlib.data import shards
+from ganlib.data import remote, shards
 from ganlib.data.blocks import SPLITS, spans
 from ganlib.data.images import ImageRows, Images, Places, Shelf, StoredImages, StoredRows
 from ganlib.data.mapped import MappedShards
@@ -82,14 +82,15 @@ class Dataset:
         folder = root / "sets" / fingerprint
         path = manifest_path(folder, fingerprint)
         atomic.write_bytes(path, reader.read(path.name))
-        manifest = read_manifest(path)
-        for name in (
-            manifest["index"]["file"],
-            manifest["skipped"]["table"],
-            manifest["duplicates"]["table"],
-        ):
-            if not (folder / name).exists():
-                atomic.write_bytes(folder / name, reader.read(name))
+        try:
+            manifest = read_manifest(path)
+        except Damaged as error:
+            where = reader.name(path.name)
+            raise Damaged(f"{where}: {error.message}", where=where, hint=remote.MEND) from None
+        _fetch_index(reader, folder, manifest["index"])
+        for kind in ("skipped", "duplicates"):
+            name = manifest[kind]["table"]  # of no known checksum, so what lies here may be damaged
+            atomic.write_bytes(folder / name, reader.read(name))
         listed = [Shard(**entry) for entry in manifest["shards"]]
         shelf = RemoteShards(reader, listed, Cache(root / "shards", cache_bytes))
         return cls(folder, fingerprint, manifest, shelf)
@@ -212,6 +213,17 @@ class Dataset:
     @cached_property
     def _places(self) -> Places:
         """Of all images of the set. Their digests are what the set's fingerprint is made of."""
+        found, content = self._read_places()
+        if content != self.fingerprint:
+            renewed = [self._shelf.renew(number) for number in range(len(self.shards))]
+            if any(renewed):
+                found, content = self._read_places()
+            if content != self.fingerprint:
+                self._name_the_damaged(self._shelf)
+        return found
+
+    def _read_places(self) -> tuple[Places, str]:
+        """And the fingerprint of a set of these images."""
         index, shelf = self._index(), self._shelf
         found = shelf.addresses(math.prod(self._pixels))
         for name, shard, (offset_R, _) in zip(shelf.names(), self.shards, found, strict=True):
@@ -219,7 +231,7 @@ class Dataset:
                 raise Damaged(
                     f"the shard {name} holds {len(offset_R)} images, not {shard.rows}",
                     where=name,
-                    hint=shards.MEND,
+                    hint=shelf.mend,
                 )
         first_S = np.cumsum([0, *(shard.rows for shard in self.shards)])
         at_N = first_S[index["shard"]] + index["row"]
@@ -228,9 +240,7 @@ class Dataset:
         content = fingerprint_of(
             self.manifest["settings"], self.classes, index["label"], index["split"], digest_N
         )
-        if content != self.fingerprint:
-            self._name_the_damaged(shelf)
-        return Places(index["shard"], offset_N, digest_N)
+        return Places(index["shard"], offset_N, digest_N), content
 
     def _name_the_damaged(self, shelf: Shelf) -> None:
         """Raise Damaged; of files the one is looked for whose bytes have changed."""
@@ -241,7 +251,7 @@ class Dataset:
         raise Damaged(
             f"the digests in the shards of {where} are not those of the set {self.fingerprint}",
             where=where,
-            hint=MEND,
+            hint=MEND if self.remote is None else remote.MEND,
         )
 
     def _of(self, split: str) -> dict[str, NDArray[Any]]:
@@ -270,6 +280,22 @@ class Dataset:
             )
         table = pa.ipc.open_file(pa.BufferReader(data)).read_all()
         return {name: table[name].to_numpy() for name in table.schema.names}
+
+
+def _fetch_index(reader: S3Reader, folder: Path, index: dict[str, Any]) -> None:
+    """Unless it is here and whole."""
+    path = folder / index["file"]
+    if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == index["sha256"]:
+        return
+    data = reader.read(path.name)
+    if hashlib.sha256(data).hexdigest() != index["sha256"]:
+        where = reader.name(path.name)
+        raise Damaged(
+            f"{where} is damaged: its checksum is not the one in the manifest",
+            where=where,
+            hint=remote.MEND,
+        )
+    atomic.write_bytes(path, data)
 
 
 def copy_rows(

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganlib.data.measure import DIGEST_BYTES, digests
-from ganlib.data.shards import MEND
 from ganlib.errors import Damaged
 
 if TYPE_CHECKING:
@@ -100,6 +99,13 @@ class Shelf(Protocol):
         Raises Damaged naming a shard that is missing or too short, StorageError if none answers.
         """
 
+    def renew(self, number: int) -> bool:
+        """Have a shard again from where it comes; false if it is as good as can be had."""
+
+    @property
+    def mend(self) -> str:
+        """What its user does about a damaged shard."""
+
 
 @dataclass(frozen=True)
 class Places:
@@ -139,16 +145,25 @@ class StoredRows:
         chosen = self.places.pick(wanted.reshape(-1).cpu().numpy())
         byte_BX = np.empty((wanted.numel(), int(np.prod(self.pixels))), np.uint8)
         self.shelf.read(chosen.shard_N, chosen.offset_N, byte_BX)
-        self._check(byte_BX, chosen)
+        wrong = _wrong(byte_BX, chosen)
+        renewed = [self.shelf.renew(number) for number in np.unique(chosen.shard_N[wrong]).tolist()]
+        if any(renewed):
+            self.shelf.read(chosen.shard_N, chosen.offset_N, byte_BX)
+            wrong = _wrong(byte_BX, chosen)
+        if len(wrong):
+            raise self._damaged(int(chosen.shard_N[wrong[0]]), int(chosen.offset_N[wrong[0]]))
         return torch.from_numpy(byte_BX).reshape(*wanted.shape, *self.pixels)
 
-    def _check(self, byte_BX: NDArray[np.uint8], chosen: Places) -> None:
-        wrong = np.flatnonzero(digests(byte_BX) != chosen.digest_N)
-        if len(wrong):
-            name = self.shelf.names()[chosen.shard_N[wrong[0]]]
-            raise Damaged(
-                f"the shard {name} is damaged: the image at byte {chosen.offset_N[wrong[0]]} is "
-                "not the one that was prepared",
-                where=name,
-                hint=MEND,
-            )
+    def _damaged(self, number: int, offset: int) -> Damaged:
+        name = self.shelf.names()[number]
+        return Damaged(
+            f"the shard {name} is damaged: the image at byte {offset} is not the one that was "
+            "prepared",
+            where=name,
+            hint=self.shelf.mend,
+        )
+
+
+def _wrong(byte_BX: NDArray[np.uint8], chosen: Places) -> NDArray[np.int64]:
+    """Rows that are not what was prepared."""
+    return np.flatnonzero(digests(byte_BX) != chosen.digest_N)

@@ -24,6 +24,8 @@ MAPS = 256  # a map holds a file open, and a process may have 1024 of them
 class MappedShards:
     """A Shelf of files. Pages that were read go again whenever the system is short of memory."""
 
+    mend = MEND
+
     def __init__(self, paths: Sequence[Path], shards: Sequence[Shard]) -> None:
         self.paths, self.shards = list(paths), list(shards)
         self._map = lru_cache(maxsize=MAPS)(self._mapped)
@@ -43,6 +45,14 @@ class MappedShards:
             self._map(number).madvise(mmap.MADV_WILLNEED, start, offset + width - start)
         for row_X, (number, offset) in zip(byte_BX, wanted, strict=True):
             row_X[:] = np.frombuffer(self._map(number), np.uint8, width, offset)
+
+    def renew(self, number: int) -> bool:
+        """Never: what is damaged here comes from nowhere else."""
+        return False
+
+    def forget(self) -> None:
+        """Map files anew, since others may stand in their places."""
+        self._map.cache_clear()
 
     def _mapped(self, number: int) -> mmap.mmap:
         path, shard = self.paths[number], self.shards[number]

@@ -27,11 +27,14 @@ from ganlib.storage.s3 import CONNECTIONS
 
 FETCHERS = 4  # whole shards at a time: enough to fill a line, and few halves on the disk
 GAP = 16 << 10  # bytes between two images that are read along rather than asked for again
+MEND = "upload it again from the home where the set was prepared"
 SPAN = 4 << 20  # bytes asked for at once at most
 
 
 class RemoteShards:
     """A Shelf in S3 with a part of it in a cache; the part is chosen once, when it is made."""
+
+    mend = MEND
 
     def __init__(self, reader: S3Reader, shards: Sequence[Shard], cache: Cache) -> None:
         """Fills the cache. Raises Damaged, NotFound and StorageError naming an object."""
@@ -50,10 +53,8 @@ class RemoteShards:
         return len(self._place)
 
     def names(self) -> Sequence[str]:
-        return [
-            str(self._here.get(number) or self.reader.name(_key(shard)))
-            for number, shard in enumerate(self.shards)
-        ]
+        """Of the objects: what is damaged in the cache mends itself."""
+        return [self.reader.name(_key(shard)) for shard in self.shards]
 
     def addresses(self, width: int) -> list[tuple[NDArray[np.int64], NDArray[Any]]]:
         return list(self._pool.map(partial(self._addresses, width), range(len(self.shards))))
@@ -72,6 +73,19 @@ class RemoteShards:
         for answer in asked:
             answer.result()
 
+    def renew(self, number: int) -> bool:
+        """Map a shard of the cache anew, and fetch it again if its bytes have changed.
+
+        Another process may have done so before. False for one that is not kept here, or no longer.
+        """
+        if number not in self._place:
+            return False
+        shard = self.shards[number]
+        self.cache.drop_damaged(shard.file, shard.sha256)
+        there = self._take(number) is not None
+        self._mapped.forget()
+        return there
+
     def _fetch(self) -> dict[int, Any]:
         """Paths of what is in the cache already, and of as much more as there is room for."""
         here = {}
@@ -89,15 +103,33 @@ class RemoteShards:
     def _take(self, number: int) -> Any:
         shard = self.shards[number]
         fetch = partial(self.reader.fetch, _key(shard))
-        return self.cache.take(shard.file, shard.bytes, shard.sha256, fetch)
+        try:
+            return self.cache.take(shard.file, shard.bytes, shard.sha256, fetch)
+        except Damaged as error:
+            raise self._damaged(number, error) from error
 
     def _addresses(self, width: int, number: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
-        if number in self._here:
+        try:
+            if number in self._here:
+                return self._addresses_here(width, number)
+            shard = self.shards[number]
+            name = self.reader.name(_key(shard))
+            with pa.PythonFile(_Ranged(self.reader, shard), mode="r") as source:
+                return addresses(source, name, width)
+        except Damaged as error:
+            raise self._damaged(number, error) from error
+
+    def _addresses_here(self, width: int, number: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        try:
             return of_path(self._here[number], width)
-        shard = self.shards[number]
-        name = self.reader.name(_key(shard))
-        with pa.PythonFile(_Ranged(self.reader, shard), mode="r") as source:
-            return addresses(source, name, width)
+        except Damaged:
+            if not self.renew(number):
+                raise
+            return of_path(self._here[number], width)
+
+    def _damaged(self, number: int, error: Damaged) -> Damaged:
+        name = self.reader.name(_key(self.shards[number]))
+        return Damaged(f"{name} is damaged: {error.message}", where=name, hint=MEND)
 
     def _range(
         self, number: int, rows: NDArray[Any], offset_B: NDArray[Any], byte_BX: NDArray[Any]
@@ -109,7 +141,7 @@ class RemoteShards:
         data = np.frombuffer(self.reader.read_range(key, first, length), np.uint8)
         if len(data) != length:
             name = self.reader.name(key)
-            raise Damaged(f"the shard {name} is cut short", where=name)
+            raise Damaged(f"the shard {name} is cut short", where=name, hint=MEND)
         for row in rows.tolist():
             start = int(offset_B[row]) - first
             byte_BX[row] = data[start : start + width]

@@ -95,6 +95,16 @@ class Cache:
                 os.replace(part, path)
             return path
 
+    def drop_damaged(self, name: str, sha256: str) -> None:
+        """Remove the file if its bytes have another checksum; who has it mapped keeps them."""
+        path = self.files / name
+        with holding(self._lock_of(name), f"checking {name}", wait=-1):
+            with suppress(FileNotFoundError), path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
+                    return
+            with self._deciding():
+                path.unlink(missing_ok=True)
+
     def release(self) -> None:
         """What this process took may go."""
         if self._lease is not None:
