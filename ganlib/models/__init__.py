@@ -1,7 +1,7 @@
 """Single-device networks by configuration, their latent noise, and their files.
 
-`norms`, `layers`, `latent`, `pixels`, `cnn` and `gan` import torch and each other alone, so that a
-registered model carries their sources and needs no ganlib.
+`narrow`, `norms`, `layers`, `latent`, `pixels`, `cnn` and `gan` import torch and each other alone,
+so that a registered model carries their sources and needs no ganlib.
 """
 
 from ganlib.models.build import build_classifier, build_discriminator, build_generator

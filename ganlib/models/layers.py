@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .narrow import fits, halved
 from .norms import Alone, BatchNorm, Norm, Replicas, SpectralNorm
 
 __all__ = [
@@ -47,40 +48,54 @@ class Conv(nn.Module):
         self.stride, self.padding = stride, padding
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        return F.conv2d(x_NCHW, self.norm(self.weight), self.bias, self.stride, self.padding)
+        weight = self.norm(self.weight)
+        if fits(x_NCHW, weight, self.stride, self.padding):
+            return halved(x_NCHW, weight, self.bias)
+        return F.conv2d(x_NCHW, weight, self.bias, self.stride, self.padding)
 
 
 class Score(nn.Module):
     """logit = w . phi + b, one per sample and whatever its label; w over its own length if asked.
 
+    Without `bias` there is no b, which a loss of differences of logits alone could not teach.
     Computed in the parameters' precision under autocast too.
     """
 
-    def __init__(self, features: int, *, spectral: bool, std: float = 0.02) -> None:
+    def __init__(
+        self, features: int, *, spectral: bool, std: float = 0.02, bias: bool = True
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(1, features) * std)
-        self.bias = nn.Parameter(torch.zeros(1))
+        self.bias = nn.Parameter(torch.zeros(1)) if bias else None
         self.weight_norm = SpectralNorm(self.weight) if spectral else nn.Identity()
 
     def forward(self, phi_NF: Tensor, label_N: Tensor) -> Tensor:
         """(N, F), anything -> logit_N."""
         direction_F = self.weight_norm(self.weight)[0]
-        logit_N: Tensor = (phi_NF.to(direction_F.dtype) * direction_F).sum(1) + self.bias
-        return logit_N
+        logit_N: Tensor = (phi_NF.to(direction_F.dtype) * direction_F).sum(1)
+        return logit_N if self.bias is None else logit_N + self.bias
 
 
 class Projection(nn.Module):
     """Miyato and Koyama 2018, eq. 3: logit = (w + v_y) . phi + b, one logit per sample.
 
     The unconditional w and the class matrix v are each over their own largest singular value if
-    `spectral`. A pack of M images has M labels, and v_y is the mean of theirs. Computed in the
-    parameters' precision under autocast too.
+    `spectral`. A pack of M images has M labels, and v_y is the mean of theirs. Without `bias` there
+    is no b, as in Score. Computed in the parameters' precision under autocast too.
     """
 
-    def __init__(self, features: int, classes: int, *, spectral: bool, std: float = 0.02) -> None:
+    def __init__(
+        self,
+        features: int,
+        classes: int,
+        *,
+        spectral: bool,
+        std: float = 0.02,
+        bias: bool = True,
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(1, features) * std)
-        self.bias = nn.Parameter(torch.zeros(1))
+        self.bias = nn.Parameter(torch.zeros(1)) if bias else None
         self.embedding = nn.Parameter(torch.randn(classes, features) * std)
         self.weight_norm = SpectralNorm(self.weight) if spectral else nn.Identity()
         self.embedding_norm = SpectralNorm(self.embedding) if spectral else nn.Identity()
@@ -91,8 +106,8 @@ class Projection(nn.Module):
         if label_N.ndim == 2:
             class_NF = class_NF.mean(1)
         direction_NF = self.weight_norm(self.weight) + class_NF
-        logit_N: Tensor = (phi_NF.to(direction_NF.dtype) * direction_NF).sum(1) + self.bias
-        return logit_N
+        logit_N: Tensor = (phi_NF.to(direction_NF.dtype) * direction_NF).sum(1)
+        return logit_N if self.bias is None else logit_N + self.bias
 
 
 class MinibatchStddev(nn.Module):

@@ -106,7 +106,7 @@ def _our_closure(modules: list[str]) -> dict[str, str]:
 
 def _our_module(imported: str, by: str) -> list[str]:
     name = imported.removeprefix(f"{OURS}.")
-    travels = name.split(".")[0] in {"cnn", "gan", "latent", "layers", "norms", "pixels"}
+    travels = name.split(".")[0] in {"cnn", "gan", "latent", "layers", "narrow", "norms", "pixels"}
     if imported.startswith(f"{OURS}.") and travels:
         return [name]
     if imported == OURS:  # named again, with what is imported from it
@@ -114,7 +114,7 @@ def _our_module(imported: str, by: str) -> list[str]:
     raise ConfigError(
         f"{by} imports {imported}, which cannot travel with a registered model",
         where="build",
-        hint=f"import from {OURS}.layers, .norms, .latent, .pixels, .cnn or .gan alone",
+        hint=f"import from {OURS}.layers, .narrow, .norms, .latent, .pixels, .cnn or .gan alone",
     )
 
 

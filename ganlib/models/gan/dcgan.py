@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from ..latent import Latent
 from ..layers import Conv, Norm, Replicas
-from ..norms import norm_layer, shifts, spectrally_normalised
+from ..narrow import Doubling
+from ..norms import absorbs, norm_layer, shifts, spectrally_normalised
 from .conditioning import (
     DiscriminatorConditioning,
     Entrance,
@@ -52,7 +53,7 @@ class Generator(nn.Module):
         self.latent_size, self.latent = latent_size, latent
         self.base, doublings = base_and_doublings(size)
         hidden = self.start_channels = width << max(doublings - 1, 1)
-        bias = not shifts(norm)
+        bias = not absorbs(norm)
         self.embedding = class_embedding(conditioning, classes, embedding_size)
         inputs = start_size(latent_size, self.embedding)
         self.start = nn.Linear(inputs, hidden * self.base * self.base, bias=bias)
@@ -66,7 +67,7 @@ class Generator(nn.Module):
             hidden //= 2
             layers += [norm_layer(norm, hidden, replicas=replicas), nn.ReLU()]
         self.body = nn.Sequential(*layers)
-        self.finish = nn.ConvTranspose2d(hidden, channels, 4, 2, 1)
+        self.finish = Doubling(hidden, channels)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
                 nn.init.normal_(module.weight, std=0.02)
@@ -109,7 +110,8 @@ class Discriminator(nn.Module):
         for kernel, stride in [(3, 1), (4, 2)] if doublings == 1 else [(4, 2)] * doublings:
             normed = shifts(norm) and bool(layers)
             size_of = {"stride": stride, "padding": 1}
-            layers += [Conv(inputs, outputs, kernel, **size_of, spectral=spectral, bias=not normed)]
+            bias = not (normed and absorbs(norm))
+            layers += [Conv(inputs, outputs, kernel, **size_of, spectral=spectral, bias=bias)]
             if normed:
                 layers += [norm_layer(norm, outputs, replicas=replicas)]
             layers += [nn.LeakyReLU(0.2)]
