@@ -160,8 +160,16 @@ def _step(matrix_RF: Tensor, left_R: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def shifts(norm: Norm) -> bool:
-    """Whether a layer of this name adds a shift of its own: a bias before it is then idle."""
+    """Whether a layer of this name takes statistics, and scales and shifts what it gives."""
     return norm in ("batch", "instance", "layer")
+
+
+def absorbs(norm: Norm) -> bool:
+    """Whether a layer of this name takes each channel's mean away: a bias before it is then idle.
+
+    Layer norm takes the mean of all channels, so what sets them apart goes through.
+    """
+    return norm in ("batch", "instance")
 
 
 def norm_layer(

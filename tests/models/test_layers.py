@@ -20,7 +20,7 @@ from ganlib.models.layers import (
     Score,
     SpectralNorm,
 )
-from ganlib.models.norms import norm_layer, shifts, spectrally_normalised
+from ganlib.models.norms import absorbs, norm_layer, shifts, spectrally_normalised
 from tests.ranks import on_ranks
 
 
@@ -308,6 +308,15 @@ def test_norms_by_name_are_torchs(shape):
     for name in get_args(norms.Norm):
         parameters = list(norm_layer(name, 6, replicas=None).parameters())
         assert [p.shape for p in parameters] == [(6,), (6,)] * shifts(name)
+
+
+@pytest.mark.parametrize("name", get_args(norms.Norm))
+def test_a_bias_is_idle_before_norms_that_absorb_it(name):
+    torch.manual_seed(0)
+    x_NCHW, bias_C = torch.randn(4, 6, 5, 5), torch.randn(6)
+    norm = norm_layer(name, 6, replicas=None)
+    same = torch.allclose(norm(x_NCHW), norm(x_NCHW + bias_C.view(-1, 1, 1)), atol=1e-4)
+    assert same == absorbs(name)
 
 
 def test_batch_norms_momentum_is_the_weight_of_the_newest_batch():

@@ -318,7 +318,7 @@ COUNTS = [
     (
         R3ganDiscriminator(width=16, max_width=16, conditioning="none"),
         {"size": 8, "channels": 1},
-        16 + 2 * (17 * 32 + (9 * 16 + 1) * 32 + 32 * 16) + 16 * 16 + 17,
+        16 + 2 * (17 * 32 + (9 * 16 + 1) * 32 + 32 * 16) + 16 * 16 + 16,
     ),
 ]
 

@@ -70,13 +70,14 @@ def head(
     *,
     spectral: bool,
     std: float,
+    bias: bool = True,
 ) -> nn.Module:
     """The last layer, (phi_NF, label) -> logit_N: it reads the label only to project on it."""
     match conditioning:
         case "projection":
-            return Projection(features, classes, spectral=spectral, std=std)
+            return Projection(features, classes, spectral=spectral, std=std, bias=bias)
         case "concatenation" | "none":
-            return Score(features, spectral=spectral, std=std)
+            return Score(features, spectral=spectral, std=std, bias=bias)
         case _:
             assert_never(conditioning)
 

@@ -85,7 +85,11 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """The generator's mirror: stages of blocks, then one weighted sum over pixels per channel."""
+    """The generator's mirror: stages of blocks, then one weighted sum over pixels per channel.
+
+    The head has no bias. The relativistic loss knows logits up to a shift, so the bias's gradient
+    would be rounding, and Adam makes whole steps of that.
+    """
 
     def __init__(
         self,
@@ -121,7 +125,9 @@ class Discriminator(nn.Module):
         _scale(self.basis, 1)
         self.stddev, added = deviation(minibatch_stddev)
         features = inputs + added
-        self.head = head(conditioning, features, classes, spectral=False, std=features**-0.5)
+        self.head = head(
+            conditioning, features, classes, spectral=False, std=features**-0.5, bias=False
+        )
 
     def features(self, image_NCHW: Tensor, label_N: Tensor) -> Tensor:
         """-> phi_NF, what the output weighs."""

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..latent import Latent
-from ..norms import Norm, Replicas, norm_layer, shifts, spectrally_normalised
+from ..norms import Norm, Replicas, absorbs, norm_layer, spectrally_normalised
 from .conditioning import (
     DiscriminatorConditioning,
     Entrance,
@@ -137,7 +137,7 @@ class _Up(nn.Module):
     def __init__(self, inputs: int, outputs: int, norm: Norm, replicas: Replicas | None) -> None:
         super().__init__()
         # What these would add is constant over pixels up to the next norm, which takes it away.
-        bias = not shifts(norm)
+        bias = not absorbs(norm)
         self.norm1 = norm_layer(norm, inputs, replicas=replicas)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)
         self.norm2 = norm_layer(norm, outputs, replicas=replicas)
@@ -174,7 +174,7 @@ class _Down(nn.Module):
         super().__init__()
         self.halves = halves
         self.norm1 = norm_layer(norm, inputs, replicas=replicas)
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=not shifts(norm))
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=not absorbs(norm))
         self.norm2 = norm_layer(norm, outputs, replicas=replicas)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
         self.shortcut: nn.Module = nn.Identity()
