@@ -52,7 +52,6 @@ def execute(
     """
     from ganlib import api
     from ganlib.cli import summary
-    from ganlib.config import recipe_names
     from ganlib.storage import Home
 
     begun = time.time()
@@ -67,10 +66,8 @@ def execute(
 
         title = f"ganlib {command} {DEFAULT_TARGET if target is None else target}"
         view = stack.enter_context(watching(home.spool, stages, stream, title))
-        if target is None:
-            view.say(f"no recipe given, so {DEFAULT_TARGET}: ganlib recipes lists them all")
-        elif target in recipe_names() and Path(target).is_dir():
-            view.say(f"{target} is taken for the recipe; the folder of that name is {target}/")
+        if said := taken(target):
+            view.say(said)
         with _ready(home.root, view) as flow_of:
             flow = flow_of(load)
             stack.enter_context(_heard(view))
@@ -90,6 +87,17 @@ def execute(
     told = summary.result(config, result, times) | {"unsent_runs": waiting}
     code = 0 if result.promoted else NOT_PROMOTED
     return Answer(told, code, lambda console: summary.show(console, config, result, times))
+
+
+def taken(target: str | None) -> str:
+    """How a target that could mean something else was understood; empty if it could not."""
+    from ganlib.config import recipe_names
+
+    if target is None:
+        return f"no recipe given, so {DEFAULT_TARGET}: ganlib recipes lists them all"
+    if target in recipe_names() and Path(target).is_dir():
+        return f"{target} is taken for the recipe; the folder of that name is {target}/"
+    return ""
 
 
 def _room(home: Path) -> None:

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from ganlib.cli.group import LazyGroup
 from ganlib.cli.main import COMMANDS, ganlib
+from ganlib.cli.pipeline import taken
 from ganlib.storage import Home
 
 GANLIB = str(Path(sys.executable).parent / "ganlib")
@@ -136,6 +137,16 @@ def test_bad_input_ends_with_2_and_says_what_to_do(
     assert names in told
     assert hint in told
     assert "Traceback" not in done.stderr
+
+
+def test_a_name_that_is_a_recipe_and_a_folder_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert taken("digits") == ""
+    (tmp_path / "digits").mkdir()
+    assert "taken for the recipe; the folder of that name is digits/" in taken("digits")
+    assert taken("digits/") == ""
 
 
 def test_a_run_that_is_refused_makes_no_home(tmp_path: Path) -> None:
