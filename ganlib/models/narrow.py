@@ -35,9 +35,9 @@ def doubled(x_NCHW: Tensor, weight_COkk: Tensor, bias_O: Tensor | None) -> Tenso
     """
     inputs, outputs = weight_COkk.shape[:2]
     taps = weight_COkk.view(inputs, outputs, 2, 2, 2, 2).flip(2, 4).permute(1, 3, 5, 0, 2, 4)
-    packed_NCHW = F.conv2d(x_NCHW, taps.reshape(4 * outputs, inputs, 2, 2), padding=1)
-    out_NCHW = F.pixel_shuffle(packed_NCHW, 2)[:, :, 1:-1, 1:-1]
-    return out_NCHW if bias_O is None else out_NCHW + bias_O.to(out_NCHW.dtype).view(-1, 1, 1)
+    bias_4O = None if bias_O is None else bias_O.repeat_interleave(4)
+    packed_NCHW = F.conv2d(x_NCHW, taps.reshape(4 * outputs, inputs, 2, 2), bias_4O, padding=1)
+    return F.pixel_shuffle(packed_NCHW, 2)[:, :, 1:-1, 1:-1]
 
 
 def fits(x_NCHW: Tensor, weight_OCkk: Tensor, stride: int, padding: int) -> bool:

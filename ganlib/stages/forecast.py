@@ -26,6 +26,8 @@ PROCESS_MB = 700
 RAY_MB = 1000
 MEASURE_S = 0.4
 SWEEP_SHARE = 0.7  # of the trials' images, as some are stopped early
+BUSY = 0.75  # of its speed alone a process keeps when every core is at work
+SYNCED = 0.55  # of that when it sums gradients and batch statistics with others over gloo
 
 
 def forecast(
@@ -76,24 +78,33 @@ def _stage(
         case "classifiers":
             workers = 2 * cluster.classifier_workers
             images = 2 * config.classifier.budget.images
-            rate = speeds.classifier * min(workers, cores)
+            rate = speeds.classifier * _together(workers, cores)
+            if cluster.classifier_workers > 1:
+                rate *= SYNCED
             return FIT_START_S + images / rate, f"{images:,} images at {rate:,.0f}/s"
         case "sweep":
             if config.sweep.trials == 1 or not config.sweep.space:
                 return 0.0, "nothing to choose from"
             one = speeds.gan if config.sweep.target == "gan" else speeds.classifier
-            rate = one * min(config.sweep.concurrent, cores)
+            rate = one * _together(config.sweep.concurrent, cores)
             images = round(SWEEP_SHARE * config.sweep.trials * config.sweep.images)
             starts = TRIAL_START_S * config.sweep.trials
             return starts + images / rate, f"about {images:,} images at {rate:,.0f}/s"
         case "gan":
-            images, rate = config.gan.budget.images, speeds.gan * min(cluster.workers, cores)
+            images, rate = config.gan.budget.images, speeds.gan * _together(cluster.workers, cores)
+            if cluster.workers > 1:
+                rate *= SYNCED
             return FIT_START_S + images / rate, f"{images:,} images at {rate:,.0f}/s"
         case _:
             count = config.evaluation.samples or dataset.counts.get("test", 0)
             images = count * config.evaluation.repeats + dataset.counts.get("train", 0)
             rate = 4 * speeds.gan  # a forward pass beside a whole step
             return EVALUATE_START_S + images / rate, f"{images:,} images looked at"
+
+
+def _together(processes: int, cores: int) -> float:
+    """How many times as fast as one alone."""
+    return 1.0 if min(processes, cores) == 1 else BUSY * min(processes, cores)
 
 
 def _cores() -> int:
