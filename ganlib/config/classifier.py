@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from ganlib.config.base import Config
 from ganlib.config.classifier_networks import ClassifierNetwork, SmallResNet
+from ganlib.config.custom import Custom
 from ganlib.config.training import (
     Adam,
     Budget,
@@ -47,6 +48,9 @@ class ClassifierConfig(Config):
     optimiser: Optimiser = Adam()
     schedule: Schedule = Constant()
     batch_size: int = Field(default=64, ge=2, description="over all workers")
+    accumulate: int = Field(
+        default=1, ge=1, le=64, description="parts a worker's batch is taken in, to save memory"
+    )
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     class_weights: Literal["none", "balanced"] | tuple[Weight, ...] = Field(
         default="none",
@@ -64,6 +68,24 @@ class ClassifierConfig(Config):
     init_from: str | None = Field(
         default=None, description="models:/name/version or models:/name@alias"
     )
+
+    @model_validator(mode="after")
+    def _parts_are_the_whole(self) -> ClassifierConfig:
+        network = self.network
+        reason = self.refusal(not isinstance(network, Custom) and network.batch_norm)
+        if reason:
+            raise ValueError(reason)
+        return self
+
+    def refusal(self, batch_norm: bool) -> str:
+        """Why a network with batch norms, or without, cannot be trained like this, or nothing."""
+        if self.accumulate == 1 or not batch_norm:
+            return ""
+        return (
+            f"accumulate is {self.accumulate}, and network {self.network.kind} normalises over the "
+            "whole batch: parts of it would have other statistics; set accumulate to 1, or take "
+            "lenet5, alexnet or a network of your own without batch norm"
+        )
 
     @model_validator(mode="after")
     def _some_class_counts(self) -> ClassifierConfig:

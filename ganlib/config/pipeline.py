@@ -44,6 +44,14 @@ class PipelineConfig(Config):
                 f"{self.gan.accumulate} times packing {self.gan.discriminator.packing} times the "
                 "group of minibatch_stddev"
             )
+        judge = self.classifier
+        part = judge.batch_size // self.cluster.classifier_workers
+        if part % judge.accumulate:
+            raise ValueError(
+                f"classifier.batch_size is {judge.batch_size}, {part} for each of "
+                f"{self.cluster.classifier_workers} workers, not a multiple of "
+                f"classifier.accumulate, {judge.accumulate}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -5,7 +5,8 @@ N samples of this rank, K classes, C channels, H W pixels
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -15,16 +16,37 @@ from torch import Tensor, nn
 from ganlib.augmentation.distortion import distort, draw_distortion
 from ganlib.augmentation.mixup import draw_mixup, mix
 from ganlib.augmentation.warp import draw_warp, warp
-from ganlib.config import ClassifierConfig
+from ganlib.config import ClassifierConfig, Custom
 from ganlib.determinism import Replicas, stream, sub_seed
 from ganlib.errors import ConfigError
 from ganlib.losses.classification import balanced_weights, cross_entropy
 from ganlib.models import build_classifier, key_dropout, save_model
+from ganlib.models.custom import normalises_over_batch
 from ganlib.training.loop import Batch
 from ganlib.training.optimiser import Optimiser
+from ganlib.training.parts import mean, rows
 from ganlib.training.precision import Arithmetic
 from ganlib.training.schedule import factor
 from ganlib.training.state import join, part
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Images of this rank and their labels; mixed ones have another label and a share of theirs."""
+
+    image_NCHW: Tensor
+    label_N: Tensor
+    other_N: Tensor | None = None
+    share_N: Tensor | None = None
+
+    def piece(self, rows: slice) -> Lesson:
+        """Some of them."""
+        return Lesson(
+            self.image_NCHW[rows],
+            self.label_N[rows],
+            None if self.other_N is None else self.other_N[rows],
+            None if self.share_N is None else self.share_N[rows],
+        )
 
 
 class ClassifierTask:
@@ -32,7 +54,8 @@ class ClassifierTask:
 
     `count_K` is how many training images each class has: only balanced class weights ask for it.
     Raises ConfigError naming class_weights if they are not one for each class, or if balanced ones
-    have nothing to count.
+    have nothing to count; one naming the network if it is a user's own and normalises over the
+    whole of a batch that is taken in parts.
     """
 
     def __init__(
@@ -58,6 +81,7 @@ class ClassifierTask:
                 classes=len(classes),
                 replicas=replicas,
             )
+        _refuse_batch_norms(config, classifier)
         self.classifier = arithmetic.place(classifier, device).train()
         self.optimiser = Optimiser(self.classifier, config.optimiser)
         self.weight_K = self._weights(count_K)
@@ -65,22 +89,35 @@ class ClassifierTask:
     def step(self, batch: Batch, clock: int, replicas: Replicas) -> dict[str, Tensor]:
         rate = factor(self.config.schedule, clock, self.config.budget.images)
         image_NCHW = self._distorted(self.arithmetic.images(batch.image_NHWC), clock, replicas)
-        label_N, other_N, share_N = batch.label_N, None, None
+        whole = Lesson(image_NCHW, batch.label_N)
         if self.config.mixup:
-            image_NCHW, other_N, share_N = self._mixed(image_NCHW, label_N, clock, replicas)
-        first = replicas.rank * len(label_N)
-        key_dropout(self.classifier, sub_seed(self.config.seed, "dropout", clock), first)
+            whole = self._mixed(image_NCHW, batch.label_N, clock, replicas)
+        parts, first = self.config.accumulate, replicas.rank * len(batch.label_N)
+        dropped = sub_seed(self.config.seed, "dropout", clock)
+        told: list[dict[str, Tensor]] = []
+
+        def losses() -> Iterator[Tensor]:
+            for piece in rows(len(batch.label_N), parts):
+                key_dropout(self.classifier, dropped, first + piece.start)
+                loss, right = self._learnt(whole.piece(piece))
+                told.append({"loss": loss.detach(), "accuracy": right})
+                yield loss / parts
+
+        self.optimiser.step(losses(), rate, replicas)
+        return mean(told)
+
+    def _learnt(self, lesson: Lesson) -> tuple[Tensor, Tensor]:
+        """The mean loss, and the share that was right."""
         with self.arithmetic.autocast(self.device):
-            logits_NK = self.classifier(image_NCHW)
+            logits_NK = self.classifier(lesson.image_NCHW)
         logits_NK = logits_NK.to(self.arithmetic.dtype)
-        loss_N = self._loss(logits_NK, label_N)
-        right_N = self._right(logits_NK, label_N)
-        if other_N is not None and share_N is not None:
+        loss_N = self._loss(logits_NK, lesson.label_N)
+        right_N = self._right(logits_NK, lesson.label_N)
+        if lesson.other_N is not None and lesson.share_N is not None:
+            share_N, other_N = lesson.share_N, lesson.other_N
             loss_N = share_N * loss_N + (1 - share_N) * self._loss(logits_NK, other_N)
             right_N = share_N * right_N + (1 - share_N) * self._right(logits_NK, other_N)
-        loss = loss_N.mean()
-        self.optimiser.step(loss, rate, replicas)
-        return {"loss": loss.detach(), "accuracy": right_N.mean()}
+        return loss_N.mean(), right_N.mean()
 
     def _loss(self, logits_NK: Tensor, label_N: Tensor) -> Tensor:
         return cross_entropy(logits_NK, label_N, self.config.label_smoothing, self.weight_K)
@@ -88,10 +125,8 @@ class ClassifierTask:
     def _right(self, logits_NK: Tensor, label_N: Tensor) -> Tensor:
         return (logits_NK.detach().argmax(1) == label_N).to(self.arithmetic.dtype)
 
-    def _mixed(
-        self, image_NCHW: Tensor, label_N: Tensor, clock: int, replicas: Replicas
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """The mixed images, their partners' labels, and the own share in each.
+    def _mixed(self, image_NCHW: Tensor, label_N: Tensor, clock: int, replicas: Replicas) -> Lesson:
+        """Mixed images, with their partners' labels and the own share in each.
 
         Partners come from the whole batch, so every rank is sent all its images, distorted as they
         are: the only way in which one rank and many mix the same pairs.
@@ -104,7 +139,7 @@ class ClassifierTask:
         mine_N = replicas.slice(partner_N).to(self.device)
         share_N = replicas.slice(share_N).to(self.device, self.arithmetic.dtype)
         mixed_NCHW = mix(image_NCHW, replicas.gather(image_NCHW)[mine_N], share_N)
-        return mixed_NCHW, replicas.gather(label_N)[mine_N], share_N
+        return Lesson(mixed_NCHW, label_N, replicas.gather(label_N)[mine_N], share_N)
 
     def _weights(self, count_K: Tensor | None) -> Tensor | None:
         match self.config.class_weights:
@@ -160,6 +195,14 @@ class ClassifierTask:
 
     def export(self, folder: Path, meta: dict[str, Any]) -> None:
         save_model(self.classifier, folder, kind="classifier", classes=self.classes, meta=meta)
+
+
+def _refuse_batch_norms(config: ClassifierConfig, classifier: nn.Module) -> None:
+    """What the configuration refuses of our networks, it could not see of a user's own."""
+    if not isinstance(config.network, Custom):
+        return
+    if reason := config.refusal(normalises_over_batch(classifier)):
+        raise ConfigError(f"{config.network.build}: {reason}", where="classifier.network")
 
 
 def _refused(reason: str) -> ConfigError:

@@ -23,6 +23,7 @@ from ganlib.training import ema
 from ganlib.training.judging import Forward, Judging
 from ganlib.training.loop import Batch
 from ganlib.training.optimiser import Optimiser
+from ganlib.training.parts import mean
 from ganlib.training.precision import Arithmetic
 from ganlib.training.schedule import factor
 from ganlib.training.sight import Sight
@@ -134,7 +135,7 @@ class GanTask:
         self.discriminator_optimiser.step(losses(), at.rate, at.replicas)
         signs = torch.stack([one.pop("signs") for one in told]).sum()
         self.sight.learn(signs, len(whole.label_N), number, at.replicas)
-        return _mean(told)
+        return mean(told)
 
     def _discriminator_loss(self, half: Half, due: Sequence[Penalty]) -> tuple[Tensor, Scalars]:
         with torch.no_grad():
@@ -171,7 +172,7 @@ class GanTask:
 
         self.spectra.step()
         slope = self.generator_optimiser.step(losses(), at.rate, at.replicas)
-        return _mean(told) | {"slope_generator": slope}
+        return mean(told) | {"slope_generator": slope}
 
     def _generator_loss(self, half: Half, at: At) -> Tensor:
         fake_NCHW = self.sight.see(self._fake(half), half.fake_draws)
@@ -254,10 +255,3 @@ def _refuse_batch_norms(config: GanConfig, players: Mapping[str, nn.Module]) -> 
 def _share_above(real_N: Tensor, fake_N: Tensor) -> Tensor:
     """Of pairs whose real image has the higher logit; a draw is half of one."""
     return ((real_N - fake_N).sign().mean() + 1) / 2
-
-
-def _mean(told: Sequence[Scalars]) -> Scalars:
-    """Of equally large parts."""
-    if len(told) == 1:
-        return dict(told[0])
-    return {name: torch.stack([one[name] for one in told]).mean() for name in told[0]}

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ganlib.augmentation import Draws
 from ganlib.determinism import Replicas
+from ganlib.training.parts import rows
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,8 @@ class Half:
         if parts == 1:
             yield self
             return
-        size = len(self.label_N) // parts
-        for first in range(0, len(self.label_N), size):
-            yield self._piece(slice(first, first + size))
+        for piece in rows(len(self.label_N), parts):
+            yield self._piece(piece)
 
     def _piece(self, rows: slice) -> Half:
         def draws(drawn: Draws | None) -> Draws | None:

@@ -27,6 +27,9 @@ def test_an_optimiser_without_a_kind_is_adam() -> None:
         ({"schedule": {"kind": "step", "milestones": [1.5]}}, "schedule.milestones.0", "less than"),
         ({"schedule": {"kind": "step", "milestones": []}}, "schedule.milestones", "at least 1"),
         ({"class_weights": [0, 0]}, "", "nothing would be learnt"),
+        ({"accumulate": 2}, "", "network resnet normalises over the whole batch"),
+        ({"accumulate": 2, "network": {"kind": "cifar_resnet"}}, "", "cifar_resnet normalises"),
+        ({"accumulate": 2, "network": {"kind": "resnet18"}}, "", "resnet18 normalises"),
         ({"network": {"kind": "cifar_resnet", "depth": 21}}, "network.depth", "20, 32, 44, 56"),
     ],
 )
@@ -41,6 +44,14 @@ def test_a_network_too_large_for_the_images_is_refused_with_the_way_out() -> Non
     network = {"kind": "alexnet", "variant": "imagenet"}
     with pytest.raises(ConfigError, match="variant small takes smaller ones"):
         parse(PipelineConfig, {"name": "x", "classifier": {"network": network}})
+
+
+def test_parts_that_do_not_divide_a_workers_batch_are_refused() -> None:
+    classifier = {"network": {"kind": "alexnet"}, "batch_size": 96, "accumulate": 32}
+    whole = {"name": "x", "data": {"size": 32}, "classifier": classifier}
+    assert parse(PipelineConfig, whole).classifier.accumulate == 32
+    with pytest.raises(ConfigError, match=r"batch_size is 96, 48 for each of 2 .*accumulate, 32"):
+        parse(PipelineConfig, whole | {"cluster": {"classifier_workers": 2}})
 
 
 def test_weights_and_milestones_survive_json() -> None:

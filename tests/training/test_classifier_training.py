@@ -7,9 +7,10 @@ from typing import Any, get_args
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganlib.config import (
+    Adam,
     AlexNet,
     Budget,
     CifarResNet,
@@ -28,6 +29,7 @@ from ganlib.config import (
 from ganlib.data import Dataset
 from ganlib.determinism import Replicas, stream
 from ganlib.errors import ConfigError
+from ganlib.models.layers import BatchNorm
 from ganlib.training.classifier_task import ClassifierTask
 from ganlib.training.execute import execute
 from ganlib.training.loop import Batch
@@ -41,6 +43,7 @@ SMALL: dict[type, dict[str, Any]] = {
     ResNet18: {"width": 4},
     SmallResNet: {"width": 4},
 }
+SMALL_ALEXNET = AlexNet(width=4)
 BASE = ClassifierConfig(
     batch_size=BATCH,
     network=LeNet5(),
@@ -59,6 +62,7 @@ PROBLEMS: dict[str, ClassifierConfig] = {
     "balanced": overlay(BASE, {"class_weights": "balanced", "mixup": 1.0}),
     "warped": overlay(BASE, {"distortion.rotate": 20.0, "distortion.scale": 0.2}),
     "weighted": overlay(BASE, {"class_weights": (1.0, 0.5, 2.0)}),
+    "in parts": overlay(BASE, {"network": SMALL_ALEXNET, "mixup": 0.4, "accumulate": 4}),
 }
 
 
@@ -75,15 +79,17 @@ def build(
     return ClassifierTask(config, arithmetic=arithmetic, replicas=replicas, **(given | changes))
 
 
-def train(task: ClassifierTask, replicas: Replicas, first: int, last: int) -> list[float]:
+def train(
+    task: ClassifierTask, replicas: Replicas, first: int, last: int, size: int = BATCH
+) -> list[float]:
     """Steps `first` to `last`, each on a batch of its own; the losses as one worker sees them."""
     losses = []
     for step in range(first, last):
         generator = stream(step, "batch")
-        image_NHWC = torch.randint(256, (BATCH, SIZE, SIZE, 3), generator=generator).byte()
-        label_N = torch.randint(CLASSES, (BATCH,), generator=generator)
+        image_NHWC = torch.randint(256, (size, SIZE, SIZE, 3), generator=generator).byte()
+        label_N = torch.randint(CLASSES, (size,), generator=generator)
         batch = Batch(replicas.slice(image_NHWC), replicas.slice(label_N))
-        scalars = task.step(batch, step * BATCH, replicas)
+        scalars = task.step(batch, step * size, replicas)
         losses.append(replicas.mean(scalars["loss"].double()).item())
     return losses
 
@@ -131,6 +137,56 @@ def test_a_task_goes_on_bit_for_bit(name: str, bfloat16: bool) -> None:
     after = rest.state_dict()
     for key, tensor in whole.state_dict().items():
         assert torch.equal(tensor, after[key]), key
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"network": LeNet5(), "class_weights": (1.0, 0.5, 2.0), "optimiser": Adam()},
+        {"network": SMALL_ALEXNET, "mixup": 0.4, "distortion.rotate": 20.0},
+    ],
+    ids=["lenet5", "alexnet"],
+)
+def test_a_step_of_128_is_four_of_32(changes: dict[str, Any]) -> None:
+    """Dropped units, mixed partners, distortions and weights too: 1e-9 of each tensor's norm."""
+    config = overlay(BASE, {"batch_size": 128, **changes})
+    whole, parts, other = (
+        build(overlay(config, {"accumulate": n}), Arithmetic(torch.float64), Replicas())
+        for n in (1, 4, 4)
+    )
+    learnt = [train(task, Replicas(), 0, 3, 128) for task in (whole, parts)]
+    assert learnt[0] == pytest.approx(learnt[1], rel=1e-12)
+    found, start = parts.state_dict(), other.state_dict()
+    for key, tensor in whole.state_dict().items():
+        assert (tensor - found[key]).norm() <= 1e-9 * tensor.norm(), key
+        assert key not in start or not torch.equal(tensor, start[key]), key
+
+
+def test_parts_reach_the_network_one_after_the_other() -> None:
+    seen: list[int] = []
+    task = build(overlay(BASE, {"accumulate": 4}), Arithmetic(), Replicas())
+    task.classifier.register_forward_hook(lambda _, given, __: seen.append(len(given[0])))
+    train(task, Replicas(), 0, 2)
+    assert seen == [BATCH // 4] * 8
+
+
+def own_network(*, size: int, channels: int, classes: int, ours: bool) -> nn.Module:
+    norm = BatchNorm(channels) if ours else nn.BatchNorm2d(channels)
+    network = nn.Sequential(norm, nn.Flatten(), nn.Linear(size * size * channels, classes))
+    network.features, network.head = network[:2], network[2]
+    network.feature_size = size * size * channels  # type: ignore[assignment]
+    return network
+
+
+@pytest.mark.parametrize("ours", [False, True])
+def test_parts_of_a_batch_are_refused_to_a_network_of_ones_own_with_batch_norm(ours: bool) -> None:
+    own = Custom(build=f"{__name__}:own_network", options={"ours": ours})
+    build(overlay(BASE, {"network": own}), Arithmetic(), Replicas())
+    with pytest.raises(
+        ConfigError, match=r"own_network: accumulate is 2.*over the whole"
+    ) as caught:
+        build(overlay(BASE, {"network": own, "accumulate": 2}), Arithmetic(), Replicas())
+    assert caught.value.where == "classifier.network"
 
 
 def test_mixing_and_dropping_change_what_is_learnt(alone: dict[str, dict[str, Tensor]]) -> None:
