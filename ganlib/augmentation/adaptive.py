@@ -7,13 +7,13 @@ from typing import assert_never
 import torch
 from torch import Tensor
 
-from ganlib.config import Ada, DiffAugment, DiscriminatorAugmentation
+from ganlib.config import Ada, Custom, DiffAugment, DiscriminatorAugmentation
 
 
 def start(config: DiscriminatorAugmentation) -> Tensor:
-    """p before the first step, float32 without axes: 0 where it adapts, 1 for DiffAugment."""
+    """p before the first step, float32 without axes: 0 where it adapts, else 1 or what is fixed."""
     match config:
-        case DiffAugment():
+        case DiffAugment() | Custom():
             return torch.tensor(1.0)
         case Ada(fixed=None):
             return torch.tensor(0.0)
@@ -43,7 +43,7 @@ def adapt(
             count = torch.as_tensor(count, dtype=p.dtype, device=p.device)
             above = torch.sign(sign_sum.to(p) - target * count)  # with no division: count may be 0
             return (p + above * count / images).clamp(0, maximum)
-        case DiffAugment() | Ada():
+        case DiffAugment() | Custom() | Ada():
             return p
         case _:
             assert_never(config)

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from ganlib.config.base import Config
+from ganlib.config.custom import Custom
 
 
 class DiffAugment(Config):
@@ -51,4 +52,4 @@ class Ada(Config):
         return self
 
 
-DiscriminatorAugmentation = Annotated[DiffAugment | Ada, Field(discriminator="kind")]
+DiscriminatorAugmentation = Annotated[DiffAugment | Ada | Custom, Field(discriminator="kind")]

@@ -23,6 +23,7 @@ class Sight:
         self, config: DiscriminatorAugmentation | None, seed: int, device: torch.device
     ) -> None:
         self.config, self.seed = config, seed
+        self.augmentation = None if config is None else augmentation.build(config)
         self.fixed = (
             None if config is None else augmentation.start(config).to(device, torch.float64)
         )
@@ -38,16 +39,16 @@ class Sight:
 
     def draws(self, purpose: str, clock: int, count: int, replicas: Replicas) -> Draws | None:
         """For `count` images of this rank: drawn for all ranks and sliced."""
-        if self.config is None:
+        if self.augmentation is None:
             return None
         generator = stream(self.seed, f"augmentation/{purpose}", clock)
-        drawn = augmentation.draw(self.config, count * replicas.world, generator)
+        drawn = self.augmentation.draw(count * replicas.world, generator)
         return drawn.slice(replicas.slice)
 
     def see(self, image_NCHW: Tensor, draws: Draws | None) -> Tensor:
-        if self.config is None or draws is None or self.strength is None:
+        if self.augmentation is None or draws is None or self.strength is None:
             return image_NCHW
-        return augmentation.apply(self.config, image_NCHW, draws, self.strength)
+        return self.augmentation.apply(image_NCHW, draws, self.strength)
 
     def learn(self, signs: Tensor, images: int, number: int, replicas: Replicas) -> None:
         """Remember the sum of sign D(real) over `images` of discriminator step `number`, float64.

@@ -34,7 +34,7 @@ JUDGES = Classifiers(judge=MODEL, selector=MODEL)
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "drawing.py").write_text("level = 100\n")
     (tmp_path / "own_images.py").write_text(IMAGES)
-    for name in ("own_net", "own_judge", "own_loss"):
+    for name in ("own_net", "own_judge", "own_loss", "own_sight"):
         (tmp_path / f"{name}.py").write_text("def build(**options): ...\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     for name in ("drawing", "own_images"):
@@ -52,6 +52,7 @@ def keys(home: Home) -> dict[str, str]:
         {
             "gan.generator.network": custom("own_net"),
             "gan.loss": custom("own_loss"),
+            "gan.augmentation": custom("own_sight"),
             "classifier.network": custom("own_judge"),
         },
     )
@@ -67,6 +68,7 @@ def keys(home: Home) -> dict[str, str]:
     [
         ("own_net.py", {"sweep", "gan"}),
         ("own_loss.py", {"sweep", "gan"}),
+        ("own_sight.py", {"sweep", "gan"}),
         ("own_judge.py", {"classifiers"}),
     ],
 )

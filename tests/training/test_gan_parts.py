@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ganlib.augmentation import Augmentation
 from ganlib.config import (
     Ada,
     AdversarialLoss,
@@ -66,6 +67,10 @@ PARTS: dict[str, dict[str, Any]] = {
     },
     "diffaugment": {"augmentation.kind": "diffaugment", "penalties.wgan_gp.weight": 1},
     "ada": {"augmentation": {"kind": "ada", "every": 3, "images_to_full": 100, "target": -0.9}},
+    "own augmentation": {
+        "augmentation": {"kind": "custom", "build": f"{__name__}:own_augmentation"},
+        "penalties.r1.gamma": 1,
+    },
     "uniform, concatenated": {
         "generator.network.latent": "uniform",
         "discriminator.network.conditioning": "concatenation",
@@ -76,6 +81,10 @@ PARTS: dict[str, dict[str, Any]] = {
         "discriminator.network.conditioning": "none",
     },
 }
+
+
+def own_augmentation() -> Augmentation:
+    return Augmentation(1, lambda x, draws, p: x * (1 - p * draws.uniform_NT2[:, :1, :1, None]))
 
 
 def config_of(name: str) -> GanConfig:
