@@ -56,7 +56,7 @@ def _artifacts(config: PipelineConfig, done: PipelineResult) -> None:
     if done.evaluation:
         create_table_artifact(
             key=f"{key}-metrics",
-            table=[m.model_dump(mode="json") for m in done.evaluation.candidate.metrics],
+            table=[m.model_dump(mode="json") for m in done.evaluation.candidate.rows],
             description=f"{done.evaluation.candidate.samples} generated against as many held-out "
             f"images, seen by {done.evaluation.candidate.extractor}.",
         )

@@ -19,6 +19,8 @@ SHOWN = (
     "scaled_distance",
     "coverage",
     "relative_coverage",
+    "intra_class_coverage",
+    "intra_class_coverage_min",
     "recall",
     "precision",
     "density",

@@ -4,7 +4,7 @@ All images here are uint8 in NHWC; features and logits stay on the device of the
 """
 
 from ganlib.evaluation.classifier import ClassifierScores, accuracy_of
-from ganlib.evaluation.extractor import ClassifierExtractor, Extractor
+from ganlib.evaluation.extractor import ClassifierExtractor, Extractor, Seen
 from ganlib.evaluation.latent import class_sweep, interpolate, truncate
 from ganlib.evaluation.nearest import NearestNeighbours, nearest_neighbours
 from ganlib.evaluation.reference import Floor, Reference
@@ -22,6 +22,7 @@ __all__ = [
     "Reference",
     "Row",
     "Scores",
+    "Seen",
     "accuracy_of",
     "balanced_labels",
     "class_sweep",

@@ -5,6 +5,7 @@ N samples, H W pixels, C channels, K classes, F features.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol, cast
 
 import torch
@@ -24,6 +25,34 @@ class Extractor(Protocol):
     def __call__(self, image_NHWC: ImageRows) -> tuple[Tensor, Tensor]:
         """uint8 -> feature_NF, logits_NK."""
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Images as an extractor sees them, float64, and the class each is or was asked to be.
+
+    label_N and logits_NK lie on the CPU.
+    """
+
+    feature_NF: Tensor
+    logits_NK: Tensor
+    label_N: Tensor
+
+    @staticmethod
+    def by(extractor: Extractor, image_NHWC: ImageRows, label_N: Tensor) -> Seen:
+        feature_NF, logits_NK = extractor(image_NHWC)
+        return Seen(feature_NF.double(), logits_NK.double().cpu(), label_N.cpu())
+
+    def __len__(self) -> int:
+        return len(self.label_N)
+
+    def __getitem__(self, rows: slice | Tensor) -> Seen:
+        on_device = rows.to(self.feature_NF.device) if isinstance(rows, Tensor) else rows
+        return Seen(self.feature_NF[on_device], self.logits_NK[rows], self.label_N[rows])
+
+    def judged(self) -> Tensor:
+        """judged_N: the likeliest class of each."""
+        return self.logits_NK.argmax(1)
 
 
 class ClassifierExtractor:

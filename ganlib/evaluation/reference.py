@@ -14,7 +14,7 @@ from torch import Tensor
 from ganlib.data import ImageRows
 from ganlib.determinism import stream
 from ganlib.errors import ConfigError
-from ganlib.evaluation.extractor import Extractor
+from ganlib.evaluation.extractor import Extractor, Seen
 from ganlib.metrics import Prdc, class_shares, prdc, scaled_distance, squared_radii
 
 
@@ -32,12 +32,14 @@ class Floor:
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """Held-out images in an extractor's features, with their true and their judged classes."""
+    """Held-out images in an extractor's features, and equally many others that are real as well.
 
-    feature_NF: Tensor
-    label_N: Tensor
-    judged_N: Tensor
-    other_NF: Tensor | None
+    `row_N` is where the images lie among those it was built from.
+    """
+
+    real: Seen
+    other: Seen | None
+    row_N: Tensor
     classes: int
     extractor: str
     # What is computed once, by number of neighbours.
@@ -46,22 +48,22 @@ class Reference:
 
     @property
     def samples(self) -> int:
-        return len(self.label_N)
+        return len(self.real)
 
     def shares(self) -> Tensor:
         """share_K of the true classes, which generated samples are to follow."""
-        return class_shares(self.label_N, self.classes)
+        return class_shares(self.real.label_N, self.classes)
 
     @cached_property
     def trace(self) -> float:
         """Of the features' covariance: what a distance is scaled by."""
-        return float(self.feature_NF.var(0).sum())
+        return float(self.real.feature_NF.var(0).sum())
 
     def squared_radii(self, neighbours: int) -> Tensor:
         """radius_N. Raises ConfigError if there are too few images for `neighbours`."""
         if neighbours not in self._squared_radii:
             _enough(self.samples, neighbours)
-            self._squared_radii[neighbours] = squared_radii(self.feature_NF, neighbours)
+            self._squared_radii[neighbours] = squared_radii(self.real.feature_NF, neighbours)
         return self._squared_radii[neighbours]
 
     def floor(self, neighbours: int) -> Floor:
@@ -73,37 +75,41 @@ class Reference:
             self._floors[neighbours] = self._floor(neighbours)
         return self._floors[neighbours]
 
-    def _floor(self, neighbours: int) -> Floor:
-        if self.other_NF is None:
+    def pair(self) -> tuple[Seen, Seen]:
+        """The real against the other real images, equally many; or their own two halves."""
+        if self.other is None:
             half = self.samples // 2
-            real_NF, other_NF = self.feature_NF[:half], self.feature_NF[half : 2 * half]
-        else:
-            count = min(self.samples, len(self.other_NF))
-            real_NF, other_NF = self.feature_NF[:count], self.other_NF[:count]
-        _enough(len(real_NF), neighbours)
-        whole = len(real_NF) == self.samples
+            return self.real[:half], self.real[half : 2 * half]
+        count = min(self.samples, len(self.other))
+        return (self.real if count == self.samples else self.real[:count]), self.other[:count]
+
+    def _floor(self, neighbours: int) -> Floor:
+        real, other = self.pair()
+        _enough(len(real), neighbours)
         found = prdc(
-            real_NF,
-            other_NF,
+            real.feature_NF,
+            other.feature_NF,
             neighbours,
-            real_squared_radius_N=self.squared_radii(neighbours) if whole else None,
+            real_squared_radius_N=self.squared_radii(neighbours) if real is self.real else None,
         )
         return Floor(
-            scaled_distance=scaled_distance(real_NF, other_NF), samples=len(real_NF), **vars(found)
+            scaled_distance=scaled_distance(real.feature_NF, other.feature_NF),
+            samples=len(real),
+            **vars(found),
         )
 
     def split_half(self, seed: int) -> float:
         """Scaled distance between two random halves: at half the count, so it errs upwards."""
-        row_N = _drawn(self.samples, None, seed, "halves").to(self.feature_NF.device)
+        row_N = _drawn(self.samples, None, seed, "halves").to(self.real.feature_NF.device)
         half = self.samples // 2
         return scaled_distance(
-            self.feature_NF[row_N[:half]], self.feature_NF[row_N[half : 2 * half]]
+            self.real.feature_NF[row_N[:half]], self.real.feature_NF[row_N[half : 2 * half]]
         )
 
     def compare(self, fake_NF: Tensor, neighbours: int) -> Prdc:
         """Generated features, as many as there are real ones, against these."""
         radius_N = self.squared_radii(neighbours)
-        return prdc(self.feature_NF, fake_NF, neighbours, real_squared_radius_N=radius_N)
+        return prdc(self.real.feature_NF, fake_NF, neighbours, real_squared_radius_N=radius_N)
 
 
 def build(
@@ -113,27 +119,47 @@ def build(
     samples: int | None,
     seed: int,
     *,
+    classes: int | None = None,
     other_NHWC: ImageRows | None = None,
+    other_label_N: Tensor | None = None,
 ) -> Reference:
     """`samples` of the held-out images at random, or all, in an order drawn from `seed`.
 
     `other_NHWC` are the images the generator learns from: equally many of them, at random, are
-    what real-against-real compares with. Without them it is two halves of the held-out images.
+    what real-against-real compares with, of each class as many as there are held-out ones where
+    `other_label_N` says the classes. Without them it is two halves of the held-out images.
+    `classes` is how many there are, as many as the extractor knows if it is not given.
     """
     row_N = _drawn(len(image_NHWC), samples, seed, "reference")
-    feature_NF, logits_NK = extractor(image_NHWC[row_N])
-    other_NF = None
+    real = Seen.by(extractor, image_NHWC[row_N], label_N.cpu()[row_N])
+    other = None
     if other_NHWC is not None:
-        other_N = _drawn(len(other_NHWC), len(row_N), seed, "other")
-        other_NF = extractor(other_NHWC[other_N])[0].double()
+        other_N = _drawn(len(other_NHWC), None, seed, "other")
+        known_N = torch.zeros(len(other_N), dtype=torch.int64)
+        if other_label_N is not None:
+            known_N = other_label_N.cpu()[other_N]
+            kept_N = _like(known_N, real.label_N)
+            other_N, known_N = other_N[kept_N], known_N[kept_N]
+        else:
+            other_N, known_N = other_N[: len(row_N)], known_N[: len(row_N)]
+        other = Seen.by(extractor, other_NHWC[other_N], known_N)
     return Reference(
-        feature_NF=feature_NF.double(),
-        label_N=label_N[row_N].cpu(),
-        judged_N=logits_NK.argmax(1).cpu(),
-        other_NF=other_NF,
-        classes=logits_NK.shape[1],
+        real=real,
+        other=other,
+        row_N=row_N,
+        classes=real.logits_NK.shape[1] if classes is None else classes,
         extractor=extractor.name,
     )
+
+
+def _like(label_M: Tensor, wanted_N: Tensor) -> Tensor:
+    """kept_B: the first of each class, as many as are wanted; others where a class has too few."""
+    kept_M = torch.zeros(len(label_M), dtype=torch.bool)
+    for label, count in enumerate(torch.bincount(wanted_N).tolist()):
+        kept_M[(label_M == label).nonzero()[:count, 0]] = True
+    short = len(wanted_N) - int(kept_M.sum())
+    kept_M[(~kept_M).nonzero()[: max(short, 0), 0]] = True
+    return kept_M.nonzero()[:, 0]
 
 
 def _drawn(total: int, count: int | None, seed: int, purpose: str) -> Tensor:

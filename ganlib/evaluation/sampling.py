@@ -43,6 +43,13 @@ def render(generator: nn.Module, z_NZ: Tensor, label_N: Tensor, batch: int = 256
         generator.train(training)
 
 
+def blind(generator: nn.Module, classes: int) -> bool:
+    """Whether the images of one noise are the same in every class: it cannot be asked for one."""
+    seed_K = torch.zeros(classes, dtype=torch.int64)
+    image_KHWC = generate(generator, seed_K, torch.arange(classes))
+    return bool((image_KHWC == image_KHWC[:1]).all())
+
+
 def balanced_labels(count: int, shares: Tensor | int) -> Tensor:
     """`count` labels in ascending order, in the proportions share_K or equally over K classes.
 

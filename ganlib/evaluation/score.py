@@ -14,19 +14,32 @@ import torch
 from torch import Tensor, nn
 
 from ganlib.determinism import Replicas, sub_seed
-from ganlib.evaluation.extractor import Extractor
+from ganlib.evaluation.details import details
+from ganlib.evaluation.extractor import Extractor, Seen
 from ganlib.evaluation.reference import Reference
-from ganlib.evaluation.sampling import balanced_labels, generate
+from ganlib.evaluation.sampling import balanced_labels, blind, generate
 from ganlib.evaluation.table import EvaluationTable, Row
-from ganlib.metrics import agreement, class_shares, distance, entropy, present
+from ganlib.metrics import (
+    agreement,
+    class_coverage,
+    class_shares,
+    distance,
+    entropy,
+    least_of,
+    mean_of,
+    of_mean,
+    present,
+)
 
 
 @dataclass(frozen=True)
 class Scores(Mapping[str, float]):
     """A mapping from metric to value; `share_K` is beside it.
 
-    relative_coverage is coverage over that of real images at the same count; class_entropy is in
-    nats; classes_present counts what `present_share` says.
+    relative_coverage is coverage over that of real images at the same count; the intra-class ones
+    are coverage of each class by what was asked to be of it (what was judged to be of it, from a
+    generator that does not look at classes): their mean and least; class_entropy is in nats;
+    classes_present counts what `present_share` says.
     """
 
     scaled_distance: float
@@ -36,6 +49,8 @@ class Scores(Mapping[str, float]):
     density: float
     precision: float
     recall: float
+    intra_class_coverage: float
+    intra_class_coverage_min: float
     label_agreement: float
     class_entropy: float
     classes_present: float
@@ -72,26 +87,8 @@ def score(
     ConfigError if the reference is too small for `neighbours`, ValueError if it was built with
     another extractor.
     """
-    if reference.extractor != extractor.name:
-        raise ValueError(f"a reference of {reference.extractor} given to {extractor.name}")
-    asked_N = balanced_labels(reference.samples, reference.shares())
-    fake_NF, judged_N = _sampled(generator, asked_N, extractor, seed, replicas or Replicas())
-    found, floor = reference.compare(fake_NF, neighbours), reference.floor(neighbours)
-    apart = distance(reference.feature_NF, fake_NF)
-    share_K = class_shares(judged_N, reference.classes)
-    return Scores(
-        scaled_distance=apart / reference.trace if reference.trace else math.inf,
-        frechet_distance=apart,
-        coverage=found.coverage,
-        relative_coverage=found.coverage / floor.coverage if floor.coverage else math.nan,
-        density=found.density,
-        precision=found.precision,
-        recall=found.recall,
-        label_agreement=agreement(asked_N, judged_N),
-        class_entropy=entropy(share_K),
-        classes_present=float(present(share_K, present_share)),
-        share_K=tuple(share_K.tolist()),
-    )
+    taken = _taken(generator, reference, extractor, seed, replicas or Replicas())
+    return _scores(taken, reference, neighbours, present_share)
 
 
 def repeated(
@@ -102,68 +99,124 @@ def repeated(
     seeds: Sequence[int],
     neighbours: int,
     present_share: float,
+    names: Sequence[str] = (),
     replicas: Replicas | None = None,
 ) -> EvaluationTable:
-    """`score` for each seed: the mean, the spread, and the floor of each metric.
+    """`score` and `details` for each seed: the mean, its interval, and the floor of each metric.
 
-    split_half_distance is real against real as well: the scaled distance of two random halves.
+    The samples of no two seeds have noise in common, so the interval is of what the generator
+    draws, before the same held-out images. split_half_distance is real against real as well: the
+    scaled distance of two random halves. `names` are the classes', their numbers if not given.
     """
-    all_scores = [
-        score(
-            generator,
-            reference,
-            extractor,
-            seed=seed,
-            neighbours=neighbours,
-            present_share=present_share,
-            replicas=replicas,
+    names = names or tuple(map(str, range(reference.classes)))
+    floors = _floors(reference, neighbours, present_share, names)
+    found: dict[str, list[float]] = {metric: [] for metric in floors}
+    shares = []
+    for seed in seeds:
+        taken = _taken(generator, reference, extractor, seed, replicas or Replicas())
+        scores = _scores(taken, reference, neighbours, present_share)
+        more = details(
+            reference.real, taken.fake, taken.of_class_N, names=names, neighbours=neighbours
         )
-        for seed in seeds
-    ]
-    floors = _floors(reference, neighbours, present_share)
+        shares.append(scores.share_K)
+        for metric, value in {**scores, **more}.items():
+            found[metric].append(value)
+    found["split_half_distance"] = [reference.split_half(seed) for seed in seeds]
     rows = [
-        _row(metric, [scores[metric] for scores in all_scores], reference, floors[metric])
-        for metric in _METRICS
+        Row.of(
+            metric,
+            fmean(values),
+            of_mean(values),
+            floor=floors.get(metric, math.nan),
+            count=_count(metric, reference, names),
+            extractor=reference.extractor,
+        )
+        for metric, values in found.items()
     ]
-    halves = [reference.split_half(seed) for seed in seeds]
-    rows.append(_row("split_half_distance", halves, reference, math.nan))
-    shares = zip(*(scores.share_K for scores in all_scores), strict=True)
     return EvaluationTable(
         rows=tuple(rows),
-        share_K=tuple(fmean(share) for share in shares),
+        share_K=tuple(fmean(share) for share in zip(*shares, strict=True)),
         real_share_K=tuple(reference.shares().tolist()),
+        spread={
+            metric: stdev(values) if len(values) > 1 else 0.0 for metric, values in found.items()
+        },
     )
 
 
-def _row(metric: str, values: Sequence[float], reference: Reference, floor: float) -> Row:
-    return Row(
-        metric=metric,
-        value=fmean(values),
-        spread=stdev(values) if len(values) > 1 else 0.0,
-        floor=floor,
-        samples=reference.samples // 2 if metric == "split_half_distance" else reference.samples,
-        extractor=reference.extractor,
-    )
+def _count(metric: str, reference: Reference, names: Sequence[str]) -> int:
+    """Of samples behind a metric: a class's own for those of one class."""
+    head, _, name = metric.partition("/")
+    if head.startswith("intra_class") and name:
+        return int((reference.real.label_N == names.index(name)).sum())
+    return reference.samples // 2 if metric == "split_half_distance" else reference.samples
 
 
-def _sampled(
-    generator: nn.Module, asked_N: Tensor, extractor: Extractor, seed: int, replicas: Replicas
-) -> tuple[Tensor, Tensor]:
-    """-> fake_NF float64, judged_N on the CPU."""
+@dataclass(frozen=True, eq=False)
+class _Taken:
+    """A sample set: what the extractor sees, and the class each sample counts for."""
+
+    fake: Seen
+    of_class_N: Tensor
+
+
+def _taken(
+    generator: nn.Module, reference: Reference, extractor: Extractor, seed: int, replicas: Replicas
+) -> _Taken:
+    if reference.extractor != extractor.name:
+        raise ValueError(f"a reference of {reference.extractor} given to {extractor.name}")
+    asked_N = balanced_labels(reference.samples, reference.shares())
     # Rows wrap around to whole shares, since all ranks gather equally long slices.
     padded = -(-len(asked_N) // replicas.world) * replicas.world
     row_N = replicas.slice(torch.arange(padded) % len(asked_N))
     first = sub_seed(seed, "evaluation") % 2**31
-    image_NHWC = generate(generator, first + row_N, asked_N[row_N])
-    feature_NF, logits_NK = extractor(image_NHWC)
-    fake_NF = replicas.gather(feature_NF.double())[: len(asked_N)]
-    judged_N = replicas.gather(logits_NK.argmax(1))[: len(asked_N)].cpu()
-    return fake_NF, judged_N
+    feature_NF, logits_NK = extractor(generate(generator, first + row_N, asked_N[row_N]))
+    fake = Seen(
+        replicas.gather(feature_NF.double())[: len(asked_N)],
+        replicas.gather(logits_NK.double())[: len(asked_N)].cpu(),
+        asked_N,
+    )
+    return _Taken(fake, fake.judged() if blind(generator, reference.classes) else asked_N)
 
 
-def _floors(reference: Reference, neighbours: int, present_share: float) -> dict[str, float]:
+def _scores(taken: _Taken, reference: Reference, neighbours: int, present_share: float) -> Scores:
+    fake = taken.fake
+    found, floor = reference.compare(fake.feature_NF, neighbours), reference.floor(neighbours)
+    apart = distance(reference.real.feature_NF, fake.feature_NF)
+    share_K = class_shares(fake.judged(), reference.classes)
+    covered_K = class_coverage(
+        reference.real.feature_NF,
+        reference.real.label_N,
+        fake.feature_NF,
+        taken.of_class_N,
+        classes=reference.classes,
+        k=neighbours,
+    )
+    return Scores(
+        scaled_distance=apart / reference.trace if reference.trace else math.inf,
+        frechet_distance=apart,
+        coverage=found.coverage,
+        relative_coverage=found.coverage / floor.coverage if floor.coverage else math.nan,
+        density=found.density,
+        precision=found.precision,
+        recall=found.recall,
+        intra_class_coverage=mean_of(covered_K),
+        intra_class_coverage_min=least_of(covered_K),
+        label_agreement=agreement(fake.label_N, fake.judged()),
+        class_entropy=entropy(share_K),
+        classes_present=float(present(share_K, present_share)),
+        share_K=tuple(share_K.tolist()),
+    )
+
+
+def _floors(
+    reference: Reference, neighbours: int, present_share: float, names: Sequence[str]
+) -> dict[str, float]:
+    """What other real images score, and for labels what these ones do."""
     floor = reference.floor(neighbours)
-    judged_K = class_shares(reference.judged_N, reference.classes)
+    real, other = reference.pair()
+    judged_K = class_shares(reference.real.judged(), reference.classes)
+    more = details(real, other, other.label_N, names=names, neighbours=neighbours)
+    covered_K = torch.tensor([more[f"intra_class_coverage/{name}"] for name in names])
     return {
         "scaled_distance": floor.scaled_distance,
         "frechet_distance": floor.scaled_distance * reference.trace,
@@ -172,7 +225,10 @@ def _floors(reference: Reference, neighbours: int, present_share: float) -> dict
         "density": floor.density,
         "precision": floor.precision,
         "recall": floor.recall,
-        "label_agreement": agreement(reference.label_N, reference.judged_N),
+        "intra_class_coverage": mean_of(covered_K),
+        "intra_class_coverage_min": least_of(covered_K),
+        "label_agreement": agreement(reference.real.label_N, reference.real.judged()),
         "class_entropy": entropy(judged_K),
         "classes_present": float(present(judged_K, present_share)),
+        **more,
     }

@@ -1,8 +1,10 @@
-"""Repeated evaluation as a table: value, spread over sample sets, and the floor of the real."""
+"""Repeated evaluation as a table: each value with its interval and the floor of the real."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,23 +13,51 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Row:
-    """`spread` is the standard deviation over repeats; `floor` is real against real."""
+    """One figure. `low` and `high` are its 95 % interval over sample sets, none without one.
+
+    `floor` is what real images score against real ones at `count` of each, none where that has no
+    meaning; `value` is none where there is none, as a number of images without repetitions. A
+    metric of one class is named `metric/class`.
+    """
 
     metric: str
-    value: float
-    spread: float
-    floor: float
-    samples: int
+    value: float | None
+    low: float | None
+    high: float | None
+    floor: float | None
+    count: int
     extractor: str
+    layer: str
+
+    @staticmethod
+    def of(
+        metric: str,
+        value: float,
+        between: tuple[float, float],
+        *,
+        floor: float = math.nan,
+        count: int,
+        extractor: str,
+    ) -> Row:
+        """`extractor` as extractors are named, `network:layer`; what is not finite becomes none."""
+        network, _, layer = extractor.partition(":")
+        low, high = between
+        return Row(
+            metric, _known(value), _known(low), _known(high), _known(floor), count, network, layer
+        )
 
 
 @dataclass(frozen=True)
 class EvaluationTable:
-    """One row per metric; `share_K` the mean share of each class, `real_share_K` the real one."""
+    """`spread` is each metric's standard deviation over the sample sets.
+
+    `share_K` is the mean share of each class among the generated, `real_share_K` the real one.
+    """
 
     rows: tuple[Row, ...]
     share_K: tuple[float, ...]
     real_share_K: tuple[float, ...]
+    spread: Mapping[str, float] = field(default_factory=dict)
 
     def __getitem__(self, metric: str) -> Row:
         """Raises KeyError if there is no such metric."""
@@ -37,15 +67,25 @@ class EvaluationTable:
         raise KeyError(metric)
 
     def readings(self) -> dict[str, float]:
-        """Metric -> its mean over the repeats."""
-        return {row.metric: row.value for row in self.rows}
-
-    def spreads(self) -> dict[str, float]:
-        """Metric -> its standard deviation over the repeats."""
-        return {row.metric: row.spread for row in self.rows}
+        """Metric -> its mean over the sample sets; without those of single classes."""
+        return {
+            row.metric: row.value
+            for row in self.rows
+            if row.value is not None and "/" not in row.metric
+        }
 
     def to_frame(self) -> pandas.DataFrame:
-        """Columns metric, value, spread, floor, samples, extractor."""
-        import pandas
+        """Columns metric, value, low, high, floor, count, extractor, layer."""
+        return to_frame(self.rows)
 
-        return pandas.DataFrame([asdict(row) for row in self.rows])
+
+def to_frame(rows: tuple[Row, ...]) -> pandas.DataFrame:
+    """Columns metric, value, low, high, floor, count, extractor, layer."""
+    import pandas
+
+    frame = pandas.DataFrame([asdict(row) for row in rows], columns=list(Row.__annotations__))
+    return frame.astype(dict.fromkeys(("value", "low", "high", "floor"), "float64"))
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -61,3 +61,21 @@ def prdc(
         density=float(around_M.double().mean()) / k,
         coverage=covered / len(real_NF),
     )
+
+
+def coverage(real_NF: Tensor, fake_MF: Tensor, k: int, *, block: int = BLOCK) -> float:
+    """That of `prdc` alone, for any number of generated samples."""
+    return float(covered(real_NF, fake_MF, squared_radii(real_NF, k, block=block)).double().mean())
+
+
+def covered(
+    real_NF: Tensor, fake_MF: Tensor, real_squared_radius_N: Tensor, *, block: int = BLOCK
+) -> Tensor:
+    """covered_N bool: whether a generated sample lies in the neighbourhood of each real one."""
+    real_NF, fake_MF = real_NF.double(), fake_MF.double()
+    covered_N = torch.zeros(len(real_NF), dtype=torch.bool, device=real_NF.device)
+    for start in range(0, len(real_NF), block):
+        rows = slice(start, start + block)
+        nearest_B = squared_distances(real_NF[rows], fake_MF).amin(1)
+        covered_N[rows] = nearest_B <= real_squared_radius_N[rows]
+    return covered_N

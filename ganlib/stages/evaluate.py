@@ -6,6 +6,7 @@ N images, H W pixels, C channels, K classes.
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from ganlib.stages.values import (
     EvaluationResult,
     JudgeScores,
     Metric,
+    MetricRow,
     ModelRef,
     StageResult,
 )
@@ -103,6 +105,7 @@ def _evaluate(
         config.samples,
         config.seed,
         other_NHWC=train.image_NHWC,
+        other_label_N=train.label_N,
     )
     found = repeated(
         loaded.module,
@@ -111,6 +114,7 @@ def _evaluate(
         seeds=[config.seed + turn for turn in range(config.repeats)],
         neighbours=config.neighbours,
         present_share=config.present_share,
+        names=data.classes,
     )
     evaluated = Evaluated(
         model=model.fingerprint,
@@ -118,6 +122,7 @@ def _evaluate(
         extractor=extractor.name,
         samples=reference.samples,
         metrics=_metrics(found),
+        rows=tuple(MetricRow(**asdict(row)) for row in found.rows),
         table=work.table("evaluation", found.to_frame()),
         pictures=_pictures(work, loaded.module, extractor, data, found, model.images),
         run=work.identity.id,
@@ -182,15 +187,11 @@ def _learnt_from(config: PipelineConfig, data: Dataset) -> Images | StoredImages
 
 def _metrics(found: EvaluationTable) -> tuple[Metric, ...]:
     """Without those that have no value, as a ratio to a floor of zero has none."""
+    floors = {row.metric: row.floor for row in found.rows}
     return tuple(
-        Metric(
-            metric=row.metric,
-            value=row.value,
-            spread=row.spread,
-            floor=row.floor if math.isfinite(row.floor) else None,
-        )
-        for row in found.rows
-        if math.isfinite(row.value) and math.isfinite(row.spread)
+        Metric(metric=metric, value=value, spread=found.spread[metric], floor=floors[metric])
+        for metric, value in found.readings().items()
+        if math.isfinite(found.spread[metric])
     )
 
 

@@ -119,6 +119,23 @@ class Metric(Config):
     floor: float | None = None
 
 
+class MetricRow(Config):
+    """One figure as every table of an evaluation holds it; null where there is none.
+
+    `low` and `high` bound it by 95 % over sample sets, `floor` is real against real at `count` of
+    each. A metric of one class is named `metric/class`.
+    """
+
+    metric: str
+    value: float | None
+    low: float | None
+    high: float | None
+    floor: float | None
+    count: int
+    extractor: str
+    layer: str
+
+
 class Evaluated(Value):
     """One generator on the held-out split, seen by one judge."""
 
@@ -127,7 +144,10 @@ class Evaluated(Value):
     extractor: str
     samples: int
     metrics: tuple[Metric, ...]
-    table: str = Field(description="CSV: metric, value, spread, floor, samples, extractor")
+    rows: tuple[MetricRow, ...] = ()
+    table: str = Field(
+        description="CSV: metric, value, low, high, floor, count, extractor, layer, as in rows"
+    )
     pictures: dict[str, str] = Field(default_factory=dict, description="name -> PNG")
     run: str
 

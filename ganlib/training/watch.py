@@ -103,6 +103,7 @@ class GanWatch:
                 config.samples,
                 config.seed,
                 other_NHWC=train.image_NHWC,
+                other_label_N=train.label_N,
             )
 
     def read(self, replicas: Replicas) -> dict[str, float]:

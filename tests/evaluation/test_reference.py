@@ -20,23 +20,25 @@ def built(judge, digits, samples=None, seed=0, other=True):
 def test_all_images_or_some_the_same_ones_for_the_same_seed(judge, digits):
     whole = built(judge, digits)
     assert whole.samples == len(digits[2])
-    assert whole.feature_NF.dtype == torch.float64
+    assert whole.real.feature_NF.dtype == torch.float64
     assert whole.extractor == "judge:features"
     assert whole.classes == 10
     some, again, other = (built(judge, digits, 100, seed) for seed in (1, 1, 2))
     assert some.samples == 100
-    assert torch.equal(some.feature_NF, again.feature_NF)
-    assert not torch.equal(some.feature_NF, other.feature_NF)
+    assert torch.equal(some.real.feature_NF, again.real.feature_NF)
+    assert not torch.equal(some.real.feature_NF, other.real.feature_NF)
     assert some.shares().sum() == pytest.approx(1)
 
 
 def test_the_floor_compares_with_equally_many_training_images(judge, digits):
     real = built(judge, digits, 300)
     floor = real.floor(5)
-    assert real.other_NF.shape == real.feature_NF.shape
-    expected = prdc(real.feature_NF, real.other_NF, 5)
+    assert real.other.feature_NF.shape == real.real.feature_NF.shape
+    expected = prdc(real.real.feature_NF, real.other.feature_NF, 5)
     assert (floor.coverage, floor.recall) == (expected.coverage, expected.recall)
-    assert floor.scaled_distance == pytest.approx(scaled_distance(real.feature_NF, real.other_NF))
+    assert floor.scaled_distance == pytest.approx(
+        scaled_distance(real.real.feature_NF, real.other.real.feature_NF)
+    )
     assert floor.samples == 300
     assert 0.85 < floor.coverage < 1
     assert real.floor(5) is floor  # computed once
@@ -45,7 +47,7 @@ def test_the_floor_compares_with_equally_many_training_images(judge, digits):
 def test_without_training_images_one_half_is_compared_with_the_other(judge, digits):
     real = built(judge, digits, other=False)
     half = real.samples // 2
-    a, b = real.feature_NF[:half], real.feature_NF[half : 2 * half]
+    a, b = real.real.feature_NF[:half], real.real.feature_NF[half : 2 * half]
     floor = real.floor(3)
     assert floor.samples == half
     assert floor.scaled_distance == pytest.approx(scaled_distance(a, b))
@@ -60,6 +62,21 @@ def test_two_halves_of_the_real_are_apart_by_chance_alone(judge, digits):
     assert max(apart) < 0.2
 
 
+def test_the_other_images_are_of_the_same_classes_and_too_few_are_made_up_for(judge, digits):
+    train, train_label, held_out, label = digits
+    real = reference.build(
+        held_out, label, judge, 300, 0, other_NHWC=train, other_label_N=train_label
+    )
+    assert (real.other.label_N.bincount() == real.real.label_N.bincount()).all()
+    assert (real.other.judged() == real.other.label_N).double().mean() > 0.9
+    some = train_label != 3
+    without = reference.build(
+        held_out, label, judge, 300, 0, other_NHWC=train[some], other_label_N=train_label[some]
+    )
+    assert len(without.other) == 300
+    torch.testing.assert_close(real.real.feature_NF, judge(held_out[real.row_N])[0].double())
+
+
 def test_fewer_training_images_than_held_out_ones(judge, digits):
     train, _, held_out, label = digits
     real = reference.build(held_out, label, judge, None, 0, other_NHWC=train[:50])
@@ -68,7 +85,7 @@ def test_fewer_training_images_than_held_out_ones(judge, digits):
 
 def test_judged_classes_are_beside_the_true_ones_in_the_same_order(judge, digits):
     real = built(judge, digits)
-    assert (real.label_N == real.judged_N).double().mean() > 0.9
+    assert (real.real.label_N == real.real.judged()).double().mean() > 0.9
 
 
 def test_too_few_images_name_the_key(judge, digits):

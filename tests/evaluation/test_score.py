@@ -32,33 +32,43 @@ class Memory(nn.Module):
         return self.image[torch.stack(picked)]
 
 
+COLUMNS = ["metric", "value", "low", "high", "floor", "count", "extractor", "layer"]
 SETTINGS = {"neighbours": 5, "present_share": 0.02}
 
 
 @pytest.fixture(scope="module")
 def real(judge, digits):
     train, _, held_out, label = digits
-    return reference.build(held_out, label, judge, None, 0, other_NHWC=train)
+    return reference.build(
+        held_out, label, judge, None, 0, other_NHWC=train, other_label_N=digits[1]
+    )
 
 
 def test_a_perfect_generator_scores_what_real_images_score(judge, digits, real):
     """It draws training images with replacement, so it covers a little less than the floor."""
     table = repeated(Memory(*digits[:2]), real, judge, seeds=[1, 2, 3], **SETTINGS)
     frame = table.to_frame()
-    columns = ["metric", "value", "spread", "floor", "samples", "extractor"]
-    assert list(frame.columns) == columns
-    assert set(frame["samples"][:-1]) == {real.samples}
+    assert list(frame.columns) == COLUMNS
+    of_all = ~frame["metric"].str.contains("/") & (frame["metric"] != "split_half_distance")
+    assert set(frame["count"][of_all]) == {real.samples}
     halves = table["split_half_distance"]
-    assert halves.samples == real.samples // 2
+    assert halves.count == real.samples // 2
     assert halves.value > table["scaled_distance"].floor
-    assert set(frame["extractor"]) == {"judge:features"}
-    for metric in ("coverage", "precision", "label_agreement"):
+    assert set(frame["extractor"]) == {"judge"}
+    assert set(frame["layer"]) == {"features"}
+    for row in table.rows:
+        assert row.low <= row.value <= row.high, row.metric
+    for metric in ("coverage", "precision", "label_agreement", "intra_class_coverage"):
         assert table[metric].value == pytest.approx(table[metric].floor, abs=0.06), metric
     assert table["relative_coverage"].value > 0.9
     assert table["scaled_distance"].value < 4 * table["scaled_distance"].floor
     assert table["classes_present"].value == 10
     assert table["class_entropy"].value == pytest.approx(math.log(10), abs=0.02)
-    assert table["coverage"].spread > 0
+    assert table.spread["coverage"] > 0
+    threes = table["intra_class_coverage/3"]
+    assert threes.count == (digits[3] == 3).sum()
+    assert threes.value >= table["intra_class_coverage_min"].value
+    assert table.readings().keys() == {m for m in frame["metric"] if "/" not in m}
     assert sum(table.share_K) == pytest.approx(1)
     assert sum(table.real_share_K) == pytest.approx(1)
     with pytest.raises(KeyError):
@@ -71,6 +81,42 @@ def test_a_collapsed_generator_is_precise_and_covers_nothing(judge, digits, real
     assert scores["label_agreement"] > 0.8
     assert scores["recall"] < 0.1
     assert scores["relative_coverage"] < 0.3
+
+
+def half_of_each(feature, label):
+    """kept_N bool: of each class the half on one side, along the direction it varies most in."""
+    kept = torch.zeros(len(label), dtype=torch.bool)
+    for own in range(10):
+        rows = (label == own).nonzero()[:, 0]
+        centred = feature[rows].double() - feature[rows].double().mean(0)
+        along = centred @ torch.linalg.svd(centred, full_matrices=False).Vh[0]
+        kept[rows[along < along.median()]] = True
+    return kept
+
+
+def test_half_of_every_class_dropped_is_seen_inside_the_classes(judge, digits, real):
+    image, label = digits[:2]
+    kept = half_of_each(judge(image)[0], label)
+    half = repeated(Memory(image[kept], label[kept]), real, judge, seeds=[1, 2, 3], **SETTINGS)
+    assert half["classes_present"].value == 10
+    for metric in ("intra_class_coverage", "intra_class_coverage_min"):
+        assert half[metric].high < half[metric].floor - 0.05, metric
+
+
+class Blind(Memory):
+    """Pays no heed to the class: its noise alone picks one image of all."""
+
+    def forward(self, z, asked):
+        share = 0.5 * (1 + torch.erf(z[:, 0] / 2**0.5))
+        return self.image[(share * (len(self.image) - 1)).long()]
+
+
+def test_a_generator_that_cannot_be_asked_is_judged_by_what_it_gave(judge, digits, real):
+    blind = score(Blind(*digits[:2]), real, judge, seed=1, **SETTINGS)
+    assert blind["label_agreement"] < 0.2
+    assert blind["intra_class_coverage"] > 0.8
+    wrong = score(Memory(*digits[:2], wrong=1), real, judge, seed=1, **SETTINGS)
+    assert wrong["intra_class_coverage"] < 0.1
 
 
 def test_a_generator_that_mixes_up_classes_covers_and_disagrees(judge, digits, real):
@@ -100,9 +146,10 @@ def test_scores_are_a_mapping_that_depends_on_the_seed_alone(judge, digits, real
     assert one == again
     assert dict(one) != dict(other)
     assert "share_K" not in one
-    assert {*one, "split_half_distance"} == {
-        row.metric for row in repeated(generator, real, judge, seeds=[1], **SETTINGS).rows
-    }
+    once = repeated(generator, real, judge, seeds=[1], **SETTINGS)
+    assert {*one, "split_half_distance"} < once.readings().keys()
+    assert once["coverage"].value == one["coverage"]
+    assert (once["coverage"].low, once["coverage"].high) == (None, None)
     with pytest.raises(KeyError):
         one["share_K"]
 

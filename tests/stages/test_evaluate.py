@@ -31,7 +31,14 @@ def test_an_evaluation_has_its_evidence_on_disk_and_in_the_journal(trained: Trai
     assert found.candidate.samples == 200
     assert found.judge.accuracy > 0.8
     frame = pd.read_csv(found.candidate.table)
-    assert list(frame.columns) == ["metric", "value", "spread", "floor", "samples", "extractor"]
+    columns = ["metric", "value", "low", "high", "floor", "count", "extractor", "layer"]
+    assert list(frame.columns) == columns
+    assert [row.metric for row in found.candidate.rows] == list(frame["metric"])
+    assert set(found.candidate.rows[0].model_dump()) == set(columns)
+    assert set(frame["extractor"]) == {f"judge-{found.judge_model.fingerprint[:8]}"}
+    of_class = frame[frame["metric"].str.startswith("intra_class_coverage/")]
+    assert len(of_class) == 10
+    assert of_class["count"].sum() == 200
     assert set(found.candidate.pictures) == {
         "grid", "real_beside_generated", "classes", "nearest",
     }  # fmt: skip

@@ -1,0 +1,74 @@
+"""Intervals that hold for distances and neighbourhoods, which the bootstrap's repeats would bias.
+
+Values come from sample sets that share no sample; counts of rare events are Poisson's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from statistics import fmean, stdev
+
+import torch
+
+# 97.5 % of a standard normal lie below it.
+_Z = 1.959963984540054
+
+
+def student(degrees: int) -> float:
+    """The 97.5 % quantile of Student's t: exact for 1 and 2 degrees, to 0.2 % for more.
+
+    Above two it is the expansion in 1 / degrees of Abramowitz and Stegun, 26.7.5. Raises
+    ValueError for less than one.
+    """
+    if degrees < 1:
+        raise ValueError(f"Student's t has no {degrees} degrees of freedom")
+    if degrees == 1:
+        return math.tan(0.475 * math.pi)
+    if degrees == 2:
+        return 0.95 * math.sqrt(2 / (1 - 0.95**2))
+    z, terms = _Z, [_Z]
+    terms.append((z**3 + z) / 4)
+    terms.append((5 * z**5 + 16 * z**3 + 3 * z) / 96)
+    terms.append((3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384)
+    terms.append((79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92_160)
+    return math.fsum(term / degrees**power for power, term in enumerate(terms))
+
+
+def of_mean(values: Sequence[float]) -> tuple[float, float]:
+    """95 % interval of the mean of what independent sample sets gave; NaN for fewer than two."""
+    if len(values) < 2:
+        return math.nan, math.nan
+    half = student(len(values) - 1) * stdev(values) / math.sqrt(len(values))
+    return fmean(values) - half, fmean(values) + half
+
+
+def of_share(share: float, count: int) -> tuple[float, float]:
+    """95 % interval of a share of `count` independent cases (Wilson 1927); NaN without any."""
+    if count < 1:
+        return math.nan, math.nan
+    scale = 1 + _Z**2 / count
+    middle = (share + _Z**2 / (2 * count)) / scale
+    half = _Z / scale * math.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2))
+    return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+def of_count(events: int) -> tuple[float, float]:
+    """95 % interval of the expectation of a Poisson count (Garwood 1936), by bisection."""
+
+    def at_most(number: int, mean: float) -> float:
+        shape = torch.tensor(number + 1.0, dtype=torch.float64)
+        return float(torch.special.gammaincc(shape, torch.tensor(mean, dtype=torch.float64)))
+
+    top = events + 10 * math.sqrt(events + 1) + 10
+    high = _falls_to(0.025, lambda mean: at_most(events, mean), top)
+    low = _falls_to(0.975, lambda mean: at_most(events - 1, mean), top) if events else 0.0
+    return low, high
+
+
+def _falls_to(level: float, falling: Callable[[float], float], top: float) -> float:
+    low, high = 0.0, top
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if falling(middle) > level else (low, middle)
+    return high

@@ -1,0 +1,68 @@
+"""Likeness inside each class: a generator that drops half of every class hides it globally.
+
+N real samples, M generated ones, F features, K classes. A class's generated samples are held
+against the real ones of the same class, with neighbourhoods among these alone.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from ganlib.metrics.frechet import scaled_distance
+from ganlib.metrics.prdc import coverage
+
+
+def class_coverage(
+    real_NF: Tensor,
+    real_label_N: Tensor,
+    fake_MF: Tensor,
+    fake_label_M: Tensor,
+    *,
+    classes: int,
+    k: int,
+) -> Tensor:
+    """covered_K float64: `coverage` of each class; 0 where nothing was generated.
+
+    NaN for a class of k real samples or fewer, whose neighbourhoods are not defined.
+    """
+    covered_K = torch.full((classes,), math.nan, dtype=torch.float64)
+    for label in range(classes):
+        real, fake = real_NF[real_label_N == label], fake_MF[fake_label_M == label]
+        if len(real) > k:
+            covered_K[label] = coverage(real, fake, k) if len(fake) else 0.0
+    return covered_K
+
+
+def class_distance(
+    real_NF: Tensor,
+    real_label_N: Tensor,
+    fake_MF: Tensor,
+    fake_label_M: Tensor,
+    *,
+    classes: int,
+) -> Tensor:
+    """distance_K float64: `scaled_distance` of each class, by the trace of its own covariance.
+
+    NaN for a class with fewer than two real samples or none generated. At the counts of one class
+    the distance errs far upwards: only beside real against real at the same counts does it tell.
+    """
+    distance_K = torch.full((classes,), math.nan, dtype=torch.float64)
+    for label in range(classes):
+        real, fake = real_NF[real_label_N == label], fake_MF[fake_label_M == label]
+        if len(real) > 1 and len(fake):
+            distance_K[label] = scaled_distance(real, fake)
+    return distance_K
+
+
+def mean_of(value_K: Tensor) -> float:
+    """Of the classes that have a value; NaN if none has."""
+    return float(value_K.nanmean())
+
+
+def least_of(value_K: Tensor) -> float:
+    """Of the classes that have a value; NaN if none has."""
+    known = value_K[~value_K.isnan()]
+    return float(known.min()) if len(known) else math.nan
