@@ -9,7 +9,11 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from ganlib.config.base import Config
 
-Precision = Literal["auto", "float64", "float32", "bfloat16"]
+Precision = Literal["auto", "float64", "float32", "tf32", "bfloat16"]
+"""float32 is exact everywhere; tf32 is it with products of ten-bit mantissas where a GPU has them.
+
+auto takes both bfloat16 and tf32 where they are faster, so a GPU has tf32 by default.
+"""
 
 
 class Adam(Config):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
@@ -24,31 +25,34 @@ def open_set(folder: Path | str, fingerprint: str, reading: Reading) -> Dataset:
 def open_images(
     dataset: Dataset, split: str, reading: Reading, device: torch.device
 ) -> Images | StoredImages:
-    """A split whose batches come on `device`: the same ones wherever its images are kept."""
-    if _in_memory(dataset.bytes_of(split), reading, device):
+    """A split whose batches come on `device`: the same ones wherever its images are kept.
+
+    What fits in this machine's memory is loaded, and what fits in the device's too lies there.
+    """
+    size = dataset.bytes_of(split)
+    if _in_memory(size, reading):
         loaded = dataset.load(split)
-        return Images(loaded.image_NHWC.to(device), loaded.label_N.to(device))
+        fits = size <= reading.memory_share * _left(device)
+        image_NHWC = loaded.image_NHWC.to(device) if fits else loaded.image_NHWC
+        return Images(image_NHWC, loaded.label_N.to(device))
     stored = dataset.stored(split)
     return StoredImages(stored.image_NHWC, stored.label_N.to(device))
 
 
-def _in_memory(size: int, reading: Reading, device: torch.device) -> bool:
+def _in_memory(size: int, reading: Reading) -> bool:
     match reading.in_memory:
         case "always":
             return True
         case "never":
             return False
         case "auto":
-            return size <= reading.memory_share * _room(device)
+            return size <= reading.memory_share * free_memory() / processes_beside()
         case _:
             assert_never(reading.in_memory)
 
 
-def _room(device: torch.device) -> float:
-    """Free bytes of each process on this machine, and of its device if that is another memory."""
+def _left(device: torch.device) -> float:
+    """Free bytes of a device with a memory of its own; of a CPU, which has none, enough."""
     import torch
 
-    room = free_memory() / processes_beside()
-    if device.type == "cuda":
-        return min(room, torch.cuda.mem_get_info(device)[0])
-    return room
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else math.inf

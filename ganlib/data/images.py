@@ -18,6 +18,7 @@ from ganlib.data.measure import DIGEST_BYTES, digests
 from ganlib.errors import Damaged
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 DIGEST = np.dtype(f"V{DIGEST_BYTES}")
@@ -37,7 +38,11 @@ class ImageRows(Protocol):
 
 @dataclass(frozen=True)
 class Images:
-    """One split in memory: image_NHWC uint8, label_N int64."""
+    """One split in memory: image_NHWC uint8, label_N int64.
+
+    `label_N` lies on the device that batches are wanted on, and so do the images if they fit there;
+    if not, they are in the CPU's memory.
+    """
 
     image_NHWC: Tensor
     label_N: Tensor
@@ -47,12 +52,14 @@ class Images:
 
     @property
     def in_memory(self) -> bool:
-        return True
+        """In that of the device, so that nothing is gained by preparing a batch ahead."""
+        return self.image_NHWC.device == self.label_N.device
 
     def batch(self, index_B: Tensor) -> tuple[Tensor, Tensor]:
-        """image_BHWC and label_B of some images, where the split lies."""
-        index_B = index_B.to(self.label_N.device)
-        return self.image_NHWC[index_B], self.label_N[index_B]
+        """image_BHWC and label_B of some images, where the labels are."""
+        device = self.label_N.device
+        image_BHWC = self.image_NHWC[sent(index_B, self.image_NHWC.device)]
+        return sent(image_BHWC, device), self.label_N[sent(index_B, device)]
 
 
 @dataclass(frozen=True)
@@ -77,11 +84,15 @@ class StoredImages:
 
         Raises Damaged naming a shard, StorageError for a server that does not answer.
         """
-        image_BHWC, device = self.image_NHWC[index_B], self.label_N.device
-        if device.type == "cuda":
-            # From pinned memory the copy goes on while the device still computes.
-            image_BHWC = image_BHWC.pin_memory().to(device, non_blocking=True)
-        return image_BHWC.to(device), self.label_N[index_B.to(device)]
+        device = self.label_N.device
+        return sent(self.image_NHWC[index_B], device), self.label_N[sent(index_B, device)]
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """On `device`; to a GPU from pinned memory, so that the copy goes on while it computes."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 class Shelf(Protocol):

@@ -58,7 +58,8 @@ def execute(
     if finished is not None:
         return finished
     session = begin(spec, replicas, torch.device(device), tracker or _journal(spec, replicas))
-    return _train(session, on_reading, on_moment)
+    with session.arithmetic.products():
+        return _train(session, on_reading, on_moment)
 
 
 def _finished(spec: RunSpec) -> Outcome | None:

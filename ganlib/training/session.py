@@ -49,6 +49,7 @@ class Session:
     snapshots: Snapshots
     belongs: dict[str, Any]
     fit: str
+    arithmetic: precision.Arithmetic
     start: int = 0
     ended: Reason | None = None
     series: list[Reading] = field(default_factory=list)
@@ -161,6 +162,7 @@ def begin(spec: RunSpec, replicas: Replicas, device: torch.device, tracker: Trac
         ),
         belongs=belongs_to(spec) | {"precision": arithmetic.name, "device": device.type},
         fit=dataset.fit,
+        arithmetic=arithmetic,
     )
     if replicas.rank == 0:
         session.snapshots.store.tidy()

@@ -163,6 +163,17 @@ def test_memory_is_chosen_by_what_is_free(
     assert open_images(made, "train", reading, CPU).in_memory is in_memory
 
 
+def test_images_for_a_device_without_room_stay_in_memory_beside_it(
+    made: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ganlib.data.choice._left", lambda device: 0)
+    found = open_images(made, "train", Reading(in_memory="always"), torch.device("meta"))
+    assert isinstance(found, Images)
+    assert (found.image_NHWC.device, found.label_N.device.type) == (CPU, "meta")
+    assert torch.equal(found.image_NHWC, made.load("train").image_NHWC)
+    assert not found.in_memory
+
+
 STAT_1 = "cache 1\ntotal_active_file 100\ntotal_inactive_file 50\n"
 STAT_2 = "anon 1\nactive_file 100\ninactive_file 50\n"
 

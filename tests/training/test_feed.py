@@ -47,6 +47,19 @@ def test_stored_images_come_in_the_same_order(digits: Dataset) -> None:
         assert torch.equal(left.label_N, right.label_N)
 
 
+def test_batches_of_images_beside_their_device_are_sent_there_ahead(digits: Dataset) -> None:
+    """The meta device stands for a GPU that is too small for them: it keeps shapes alone."""
+    memory = digits.load("train")
+    rows = Watched(memory)
+    rows.device = memory.image_NHWC.device
+    beside = Images(rows, memory.label_N.to("meta"))  # type: ignore[arg-type]
+    assert not beside.in_memory
+    for found, whole in zip(batches(beside), batches(memory), strict=True):
+        assert found.image_NHWC.device.type == found.label_N.device.type == "meta"
+        assert found.image_NHWC.shape == whole.image_NHWC.shape
+    assert rows.threads == {"next-batch_0"}
+
+
 def test_ranks_share_a_batch(digits: Dataset) -> None:
     """Of each global batch, two to a turn, a rank has its half, whatever the images lie in."""
     stored = digits.stored("train")

@@ -9,18 +9,29 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganlib.config import Adam, Cadence, Constant, Cosine, Plateau
-from ganlib.data import Images
+from ganlib.config import (
+    Adam,
+    Budget,
+    Cadence,
+    ClassifierConfig,
+    Constant,
+    Cosine,
+    Plateau,
+    SmallResNet,
+)
+from ganlib.data import Dataset, Images
 from ganlib.determinism import Replicas
 from ganlib.errors import ConfigError, Damaged, Diverged
 from ganlib.storage import LocalStore, MemoryStore
 from ganlib.training import ema
+from ganlib.training.execute import execute
 from ganlib.training.loop import Batch, Done, Evaluate, Plan, Report, Sample, Snapshot, run
 from ganlib.training.optimiser import Optimiser
 from ganlib.training.precision import Arithmetic, resolve
 from ganlib.training.schedule import factor
 from ganlib.training.snapshots import Snapshots
 from ganlib.training.stops import Reading, on_plateau, stalled
+from tests.training.conftest import spec_of
 
 CPU = torch.device("cpu")
 
@@ -103,6 +114,58 @@ def test_precision_is_a_rule_of_hardware_and_configuration() -> None:
     assert resolve("bfloat16", CPU, 32) == Arithmetic(bfloat16=True, channels_last=True)
     assert resolve("auto", CPU, 28) == resolve("auto", CPU, 28)
     assert resolve("bfloat16", CPU, 8).name == "bfloat16"
+    assert resolve("tf32", CPU, 8) == Arithmetic()
+
+
+@pytest.mark.parametrize(
+    ("capability", "asked", "name", "tf32"),
+    [
+        ((8, 0), "auto", "bfloat16", True),
+        ((8, 0), "bfloat16", "bfloat16", True),
+        ((8, 0), "tf32", "tf32", True),
+        ((8, 0), "float32", "float32", False),
+        ((8, 0), "float64", "float64", False),
+        ((7, 5), "auto", "float32", False),
+        ((7, 5), "tf32", "float32", False),
+    ],
+)
+def test_a_gpu_that_has_tf32_uses_it_unless_told_not_to(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], asked: Any, name: str, tf32: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    found = resolve(asked, torch.device("cuda"), 32)
+    assert (found.name, found.tf32) == (name, tf32)
+
+
+def products() -> tuple[str, str]:
+    backends = torch.backends
+    return backends.cuda.matmul.fp32_precision, backends.cudnn.conv.fp32_precision
+
+
+def test_tf32_is_set_for_products_and_convolutions_and_put_back() -> None:
+    before = products()
+    with Arithmetic(tf32=True).products():
+        assert products() == ("tf32", "tf32")
+        with Arithmetic().products():
+            assert products() == ("ieee", "ieee")
+        assert products() == ("tf32", "tf32")
+    assert products() == before
+    with pytest.raises(ZeroDivisionError), Arithmetic(tf32=True).products():
+        raise ZeroDivisionError
+    assert products() == before
+
+
+def test_a_run_multiplies_as_its_precision_says_and_puts_back(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Moments come from inside the loop; a CPU is told what a GPU would be."""
+    monkeypatch.setattr("ganlib.training.precision.resolve", lambda *_: Arithmetic(tf32=True))
+    config = ClassifierConfig(network=SmallResNet(width=4), budget=Budget(images=64))
+    before, seen = products(), set[tuple[str, str]]()
+    spec = spec_of(config, digits, tmp_path)
+    execute(spec, on_moment=lambda moment: seen.add(products()))
+    assert seen == {("tf32", "tf32")}
+    assert products() == before
 
 
 def test_a_plateau_needs_patience() -> None:
