@@ -30,6 +30,7 @@ from typing import Literal
 
 from ganlib import config as _config
 from ganlib.config import PipelineConfig
+from ganlib.stages import sizes as _sizes
 from ganlib.stages import speeds as _speeds
 from ganlib.stages import values
 from ganlib.stages.context import opened
@@ -405,6 +406,11 @@ def forecast(
 def recipes() -> dict[str, PipelineConfig]:
     """The recipes that come with ganlib, by name."""
     return {name: _config.load_recipe(name) for name in _config.recipe_names()}
+
+
+def sizes(configs: Mapping[str, PipelineConfig]) -> dict[str, _sizes.Sizes]:
+    """How many parameters each configuration's networks have, for ten classes."""
+    return _sizes.sizes(configs)
 
 
 def speeds(

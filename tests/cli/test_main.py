@@ -211,6 +211,21 @@ def test_a_terminal_without_unicode_gets_ascii() -> None:
     assert "digits" in done.stdout
 
 
+def test_recipes_tell_parameters_sources_and_dashes_for_what_was_never_timed(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "none"
+    done = call("recipes", "list", "--home", str(home))
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert ["digits", "77,754", "-", "129,410", "-", "-"] in rows
+    assert "He et al. 2015, section 4.2" in done.stdout
+    told = json.loads(call("recipes", "list", "--home", str(home), "--json").stdout)
+    digits = next(r for r in told["result"]["recipes"] if r["name"] == "digits")
+    counted = {"classifier": 77_754, "generator": 84_993, "discriminator": 44_417}
+    assert (digits["parameters"], digits["cost"]) == (counted, None)
+    assert not home.exists()
+
+
 def test_options_without_a_use_are_named() -> None:
     done = call("recipes", "list", "--set", "gan.budget.images=3", "--fresh")
     assert done.returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,11 +32,11 @@ def recipes(context: click.Context, options: Options) -> Answer | None:
 @common
 @click.option("--measure", is_flag=True, help="Time each recipe here first, some seconds for each.")
 def list_(options: Options, measure: bool) -> Answer:
-    """Names, what each is for, and what it costs on this machine once that is measured.
+    """Names, what each is for and from where, and what it costs on this machine once measured.
 
-    Parameters of the classifier, and of generator and discriminator together; the seconds one
-    worker trains each on 1,000 images; the peak memory of both without the data. What was measured
-    is kept in the home.
+    Parameters of the classifier, and of generator and discriminator together, for ten classes; the
+    seconds one worker trains each on 1,000 images; the peak memory of both without the data. What
+    was measured is kept in the home, and what was not is a dash.
     """
     return _listed(options, measure)
 
@@ -63,11 +64,13 @@ def _listed(options: Options, measure: bool = False) -> Answer:
     speeds = api.speeds(
         configs, home=options.place, measure=measure, say=lambda text: click.echo(text, err=True)
     )
+    counted = api.sizes(configs)
     found: list[dict[str, Any]] = [
         {
             "name": name,
             "purpose": config.purpose,
             "source_note": config.source_note,
+            "parameters": counted[name].model_dump(),
             "cost": speeds[name].model_dump() if name in speeds else None,
         }
         for name, config in configs.items()
@@ -76,11 +79,12 @@ def _listed(options: Options, measure: bool = False) -> Answer:
     def table(console: Console) -> None:
         from ganlib.cli import tables
 
-        header: tuple[str, ...] = ("recipe", "for")
-        if speeds:
-            header += ("classifier", "s per 1,000", "GAN", "s per 1,000", "MB")
-        rows = [(r["name"], r["purpose"], *(_cost(r["cost"]) if speeds else ())) for r in found]
-        tables.show(console, header, rows, right=tuple(header[2:]))
+        rows = [(r["name"], r["purpose"], _source(r["source_note"])) for r in found]
+        tables.show(console, ("recipe", "for", "source"), rows, whole=("recipe",))
+        header = ("recipe", "classifier", "s per 1,000", "GAN", "s per 1,000", "MB")
+        costs = [(r["name"], *_cost(r["parameters"], r["cost"])) for r in found]
+        title = "parameters, and on this machine seconds for 1,000 images and memory"
+        tables.show(console, header, costs, title=title, right=header[1:], whole=("recipe",))
         console.print("ganlib recipes show NAME prints one; ganlib run NAME runs it", style="dim")
         if len(speeds) < len(found):
             told = "ganlib recipes list --measure times them on this machine"
@@ -89,14 +93,15 @@ def _listed(options: Options, measure: bool = False) -> Answer:
     return Answer({"recipes": found}, show=table)
 
 
-def _cost(cost: dict[str, Any] | None) -> tuple[str, ...]:
+def _source(note: str) -> str:
+    """What a note begins with: its first sentence, or what stands before the first colon."""
+    return re.split(r":|\.\s+(?=[A-Z])", note.strip(), maxsplit=1)[0].rstrip(".")
+
+
+def _cost(parameters: dict[str, int], cost: dict[str, Any] | None) -> tuple[str, ...]:
+    classifier = f"{parameters['classifier']:,}"
+    players = f"{parameters['generator'] + parameters['discriminator']:,}"
     if cost is None:
-        return ("",) * 5
-    players = cost["generator_parameters"] + cost["discriminator_parameters"]
-    return (
-        f"{cost['classifier_parameters']:,}",
-        f"{cost['classifier_seconds']:.3g}",
-        f"{players:,}",
-        f"{cost['gan_seconds']:.3g}",
-        str(cost["megabytes"]),
-    )
+        return (classifier, "-", players, "-", "-")
+    learning, playing = (f"{cost[f'{kind}_seconds']:.3g}" for kind in ("classifier", "gan"))
+    return (classifier, learning, players, playing, str(cost["megabytes"]))
