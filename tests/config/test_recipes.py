@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from ganlib.config import (
     Folder,
@@ -16,6 +17,7 @@ from ganlib.config import (
     recipe_names,
 )
 from ganlib.errors import ConfigError, InputError, NotFound
+from ganlib.models import build_classifier
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -78,3 +80,20 @@ def test_the_fingerprint_is_of_the_content_alone() -> None:
     two = PipelineConfig.model_validate({"gan": {"batch_size": 32}, "name": "a"})
     assert fingerprint(one) == fingerprint(two)
     assert fingerprint(one) != fingerprint(overlay(one, {"gan.batch_size": 34}))
+
+
+@pytest.mark.parametrize(
+    ("name", "classes", "count"),
+    [
+        ("cifar10-resnet20", 10, 269_722),
+        ("cifar10-resnet32", 10, 464_154),
+        ("alexnet", 1000, 61_100_840),
+    ],
+)
+def test_a_papers_classifier_has_the_papers_parameters(name: str, classes: int, count: int) -> None:
+    """.27M and .46M in He et al. 2015, table 6; 61M are AlexNet's for 1000 classes in one tower."""
+    recipe = load_recipe(name)
+    shape = {"size": recipe.data.size, "channels": recipe.data.channels, "classes": classes}
+    with torch.device("meta"):
+        network = build_classifier(recipe.classifier.network, **shape)
+    assert sum(parameter.numel() for parameter in network.parameters()) == count
