@@ -45,7 +45,10 @@ class Folder(Config):
 
 
 class Arrays(Config):
-    """An npz with images (N, H, W) or (N, H, W, C) uint8 and labels (N,); or two npy files."""
+    """An npz with images (N, H, W) or (N, H, W, C) uint8 and labels (N,); or two npy files.
+
+    Any C up to 32 is taken as it is where data.channels is the same.
+    """
 
     kind: Literal["arrays"] = "arrays"
     path: str = Field(min_length=1)
@@ -92,7 +95,9 @@ class DataConfig(Config):
 
     source: Source = Digits()
     size: int = Field(default=8, ge=8, le=256, description="pixels, height and width")
-    channels: Literal[1, 3] = 1
+    channels: int = Field(
+        default=1, ge=1, le=32, description="1: grey, 3: colour; others from arrays alone"
+    )
     fit: Literal["crop", "pad"] = Field(
         default="crop", description="non-square images: centre crop, or pad with black"
     )
@@ -109,6 +114,16 @@ class DataConfig(Config):
     )
     shard_images: int = Field(default=4096, ge=16, description="images per shard")
     reading: Reading = Reading()
+
+    @model_validator(mode="after")
+    def _source_has_channels(self) -> DataConfig:
+        if self.channels not in (1, 3) and not isinstance(self.source, Arrays | Custom):
+            raise ValueError(
+                f"channels is {self.channels}, and the images of source {self.source.kind} are "
+                "grey or coloured: set channels to 1 or 3; arrays and a source of your own may "
+                "have others"
+            )
+        return self
 
     def preparation(self) -> dict[str, Any]:
         """What a prepared set depends on, as JSON values."""

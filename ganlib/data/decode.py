@@ -17,12 +17,14 @@ import math
 import os
 import stat
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+
+from ganlib.errors import ConfigError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # and MPO, which is a JPEG first
 ORIENTATION = 0x0112
@@ -179,12 +181,28 @@ def decode_many(files: list[str | bytes], shape: Shape) -> tuple[bytes, list[str
 
 
 def fit_pixels(image_NHWC: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint8]:
-    """Images given as arrays, likewise; untouched where they already have the shape asked for."""
+    """Images given as arrays, likewise; untouched where they already have the shape asked for.
+
+    Grey, colour and colour with transparency become each other as they do in files. Other numbers
+    of channels stay as they are, each resized by itself. Raises ConfigError where they differ from
+    the number asked for.
+    """
     count, height, width, channels = image_NHWC.shape
     if height == width == shape.size and channels == shape.channels:
         return np.ascontiguousarray(image_NHWC)
     if height == width == shape.size and (channels, shape.channels) == (1, 3):
         return np.ascontiguousarray(np.repeat(image_NHWC, 3, axis=3))
+    pictures = channels in (1, 3, 4) and shape.channels in (1, 3)
+    if not pictures and channels != shape.channels:
+        raise ConfigError(
+            f"images of {channels} channels cannot become images of {shape.channels}",
+            where="data.channels",
+            hint=f"set data.channels to {channels}",
+        )
+    if not pictures:
+        plane = replace(shape, channels=1)
+        planes = [fit_pixels(image_NHWC[..., [c]], plane) for c in range(channels)]
+        return np.concatenate(planes, axis=3)
     out_NHWC = np.empty((count, shape.size, shape.size, shape.channels), np.uint8)
     for row, image_HWC in zip(out_NHWC, image_NHWC, strict=True):
         plain = image_HWC[..., 0] if channels == 1 else image_HWC

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -29,11 +30,9 @@ def grid(
 ) -> bytes:
     """Images row by row on white, each pixel `scale` pixels wide, with names left of the rows.
 
-    Every `group` columns a wider gap. Three channels or one; raises ValueError for others.
+    Every `group` columns a wider gap. Of other than three channels `visible` ones are shown.
     """
-    count, height, width, channels = image_NHWC.shape
-    if channels not in (1, 3):
-        raise ValueError(f"{channels} channels have no colours")
+    count, height, width, _ = image_NHWC.shape
     font = ImageFont.load_default()
     left = max((int(font.getlength(name)) for name in names), default=-gap) + 2 * gap
     rows, height, width = -(-count // columns), height * scale, width * scale
@@ -47,13 +46,21 @@ def grid(
     for row, name in enumerate(names[:rows]):
         middle = gap + row * (height + gap) + height // 2
         write.text((gap, middle), name, fill=(_INK,) * 3, font=font, anchor="lm")
-    for place, pixels in enumerate(image_NHWC.numpy()):
+    for place, pixels in enumerate(visible(image_NHWC.numpy())):
         row, column = divmod(place, columns)
         across = left + column * (width + gap) + (column // group * 4 * gap if group else 0)
-        tile = Image.fromarray(pixels.squeeze(-1) if channels == 1 else pixels)
+        tile = Image.fromarray(pixels)
         tile = tile.resize((width, height), Image.Resampling.NEAREST)
         page.paste(tile, (across, gap + row * (height + gap)))
     return _png(page)
+
+
+def visible(image_NHWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What an eye can be shown: three channels as (N, H, W, 3), or the first of fewer as (N, H, W).
+
+    Of four or more the first three are red, green and blue, whatever they stand for.
+    """
+    return image_NHWC[..., :3] if image_NHWC.shape[-1] >= 3 else image_NHWC[..., 0]
 
 
 def curves(

@@ -29,13 +29,14 @@ def write(
     """In a folder per class, its number as the name; they can be made again, so none is synced."""
     from PIL import Image
 
+    from ganlib.evaluation.pictures import visible
+
     names = _folders(classes)
     try:
         for label in set(labels):
             (folder / names[label]).mkdir(parents=True, exist_ok=True)
-        for image_HWC, label, number in zip(image_NHWC, labels, numbers, strict=True):
-            plain = image_HWC[..., 0] if image_HWC.shape[-1] == 1 else image_HWC
-            Image.fromarray(plain).save(folder / names[label] / f"{number:010d}.png")
+        for image, label, number in zip(visible(image_NHWC), labels, numbers, strict=True):
+            Image.fromarray(image).save(folder / names[label] / f"{number:010d}.png")
     except OSError as error:
         raise atomic.explain(error, folder) from error
 

@@ -125,6 +125,13 @@ def _read(loaded: LoadedModel, files: list[Path]) -> tuple[Tensor, list[str | No
 
     from ganlib.data.decode import Shape, decode_many
 
+    if loaded.channels not in (1, 3):
+        raise InputError(
+            f"the model takes images of {loaded.channels} channels, and a folder holds grey and "
+            "coloured ones",
+            where="data.channels",
+            hint="call the registered model itself with uint8 (N, H, W, C)",
+        )
     fit = str(loaded.meta.get("fit", "crop"))  # as the images it was trained on
     shape = Shape(loaded.size, loaded.channels, fit, MAX_PIXELS)
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # the decoder has its own

@@ -13,8 +13,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganlib.config import Arrays, Cifar10, Custom, DataConfig, Digits, Folder, Idx, Source
-from ganlib.data import prepare, source_state
+from ganlib.config import (
+    Arrays,
+    Cifar10,
+    Custom,
+    DataConfig,
+    Digits,
+    Folder,
+    Idx,
+    Source,
+    parse,
+)
+from ganlib.data import Dataset, prepare, source_state
 from ganlib.data.sources.arrays import ArraySource
 from ganlib.data.sources.cifar10 import BINARY, CLASSES, RECORD, JpegSource
 from ganlib.data.sources.digits import DigitsSource
@@ -197,7 +207,7 @@ def test_arrays_in_every_form(tmp_path: Path, form: str) -> None:
 
 BAD_ARRAYS: dict[str, tuple[dict[str, Any], str]] = {
     "floats": ({"images": IMAGES / 255.0}, "is float64 .*, not uint8"),
-    "two-channels": ({"images": IMAGES[..., :2]}, "with 1, 3 or 4 channels"),
+    "too-many-channels": ({"images": np.repeat(IMAGES, 11, 3)}, "with 1 to 32 channels"),
     "fewer-labels": ({"labels": LABELS[:9]}, "holds 30 images for 9 labels"),
     "negative": ({"labels": LABELS - 1}, "runs from -1 to 1"),
     "float-labels": ({"labels": LABELS / 2}, "not integers or texts"),
@@ -213,6 +223,51 @@ def test_arrays_that_cannot_be_used(tmp_path: Path, name: str) -> None:
     config = DataConfig(source=Arrays(path=str(tmp_path / "set.npz")), size=8, channels=3)
     with pytest.raises(DataError, match=BAD_ARRAYS[name][1]):
         prepare(config, tmp_path)
+
+
+@pytest.mark.parametrize("size", [8, 9])
+@pytest.mark.parametrize("channels", [2, 4, 12])
+def test_any_number_of_channels_stays_and_each_is_resized_by_itself(
+    tmp_path: Path, channels: int, size: int
+) -> None:
+    image_NHWC = stream_of_pixels(channels)
+    np.savez(tmp_path / "all.npz", images=image_NHWC, labels=LABELS)
+    np.savez(tmp_path / "last.npz", images=image_NHWC[..., -1], labels=LABELS)
+    every, last = (
+        prepare(DataConfig(source=Arrays(path=str(tmp_path / name)), size=size, channels=count), at)
+        for name, count, at in (
+            ("all.npz", channels, tmp_path / "all"),
+            ("last.npz", 1, tmp_path / "last"),
+        )
+    )
+    found_NHWC, last_NHWC = (all_of(dataset) for dataset in (every, last))
+    assert found_NHWC.shape == (len(LABELS), size, size, channels)
+    assert len(every.mean) == len(every.std) == channels
+    # Another fingerprint draws other splits, so the images are told by their pixels.
+    assert {x.tobytes() for x in found_NHWC[..., -1]} == {x.tobytes() for x in last_NHWC[..., 0]}
+
+
+def all_of(dataset: Dataset) -> np.ndarray:
+    return np.concatenate([dataset.load(split).image_NHWC.numpy() for split in dataset.counts])
+
+
+def stream_of_pixels(channels: int) -> np.ndarray:
+    shape = (len(LABELS), 8, 8, channels)
+    return np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+
+
+@pytest.mark.parametrize("asked", [1, 3, 4])
+def test_channels_that_are_not_those_asked_for_are_refused(tmp_path: Path, asked: int) -> None:
+    np.savez(tmp_path / "set.npz", images=stream_of_pixels(2), labels=LABELS)
+    config = DataConfig(source=Arrays(path=str(tmp_path / "set.npz")), size=8, channels=asked)
+    with pytest.raises(ConfigError, match=rf"2 channels .* of {asked}\n.*data.channels to 2"):
+        prepare(config, tmp_path)
+
+
+@pytest.mark.parametrize("source", [{"kind": "digits"}, {"kind": "folder", "path": "x"}])
+def test_a_source_of_pictures_is_refused_other_channels(source: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=f"source {source['kind']} are grey or coloured"):
+        parse(DataConfig, {"source": source, "channels": 4})
 
 
 def test_a_missing_member_or_file_is_named(tmp_path: Path) -> None:

@@ -39,9 +39,11 @@ def test_names_and_groups_make_room():
     assert named.height == plain.height
 
 
-def test_images_without_colours_are_refused():
-    with pytest.raises(ValueError, match="2 channels"):
-        pictures.grid(torch.zeros(1, 4, 4, 2, dtype=torch.uint8), 1, 1)
+@pytest.mark.parametrize(("channels", "shown"), [(2, 1), (4, 3), (7, 3)])
+def test_of_other_channels_the_first_are_shown(channels, shown):
+    image = torch.randint(0, 256, (3, 4, 4, channels), dtype=torch.uint8)
+    assert pictures.grid(image, 2, 1) == pictures.grid(image[..., :shown], 2, 1)
+    assert pictures.visible(image.numpy()).shape == ((3, 4, 4, 3) if shown == 3 else (3, 4, 4))
 
 
 def test_plots_open():

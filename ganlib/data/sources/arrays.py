@@ -27,7 +27,7 @@ class ArraySource:
     """What a user's own `build` returns: anything that can be sliced, so it may be larger than
     memory (a memmap, an HDF5 set).
 
-    `images` (N, H, W) or (N, H, W, C) uint8, C one of 1, 3, 4; `labels` (N,) integers below
+    `images` (N, H, W) or (N, H, W, C) uint8, C up to 32; `labels` (N,) integers below
     len(classes); `splits`, if given, (N,) of "train", "validation", "test", in one run each.
     `version` is anything that changes when the images do.
     """
@@ -220,10 +220,10 @@ def _labels(
 
 def _check_images(title: str, shape: tuple[int, ...], dtype: Any, count: int) -> None:
     channels = shape[3] if len(shape) == 4 else 1
-    if len(shape) not in (3, 4) or channels not in (1, 3, 4) or np.dtype(dtype) != np.uint8:
+    if len(shape) not in (3, 4) or channels > 32 or np.dtype(dtype) != np.uint8:
         raise DataError(
             f"{title} is {np.dtype(dtype)} {tuple(shape)}, not uint8 (N, H, W) or (N, H, W, C) "
-            "with 1, 3 or 4 channels",
+            "with 1 to 32 channels",
             where=title,
         )
     if shape[0] != count:
