@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ganlib.config import canonical_json, fingerprint
-from ganlib.data import remote, shards
+from ganlib.data import catalogue, remote, shards
 from ganlib.data.blocks import SPLITS, spans
 from ganlib.data.images import ImageRows, Images, Places, Shelf, StoredImages, StoredRows
 from ganlib.data.mapped import MappedShards
@@ -178,6 +178,21 @@ class Dataset:
         places = self._places.pick(index["place"])
         label_N = torch.from_numpy(index["label"].astype(np.int64))
         return StoredImages(StoredRows(self._shelf, places, self._pixels), label_N)
+
+    def files(self, split: str) -> tuple[str, ...]:
+        """What the source calls each image of a split, in order; numbers of a set elsewhere."""
+        index = self._of(split)
+        shard_N, row_N = index["shard"], index["row"].astype(np.int64)
+        if self.remote is not None:
+            return tuple(f"{split}[{place}]" for place in range(len(row_N)))
+        found = [""] * len(row_N)
+        for number in np.unique(shard_N):
+            path = self.folder / "shards" / self.shards[number].file
+            places = np.flatnonzero(shard_N == number)
+            names = catalogue.texts(path, "source", row_N[places])
+            for place, name in zip(places.tolist(), names, strict=True):
+                found[place] = name or ""
+        return tuple(found)
 
     def bytes_of(self, split: str) -> int:
         """Of the images of a split in memory."""
