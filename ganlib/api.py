@@ -30,6 +30,7 @@ from typing import Literal
 
 from ganlib import config as _config
 from ganlib.config import PipelineConfig
+from ganlib.stages import quality as _quality
 from ganlib.stages import sizes as _sizes
 from ganlib.stages import speeds as _speeds
 from ganlib.stages import values
@@ -40,6 +41,7 @@ __all__ = [
     "begin",
     "cancel",
     "check",
+    "check_data",
     "doctor",
     "evaluate",
     "finish",
@@ -158,6 +160,26 @@ def prepare(
 
     with opened(config, "prepare", home, fresh, pipeline, flow_run_id) as context:
         return stage.run(context)
+
+
+def check_data(
+    config: PipelineConfig,
+    *,
+    against: str | None = None,
+    home: Path | str | None = None,
+    fresh: bool = False,
+    pipeline: str | None = None,
+) -> values.StageResult[_quality.Checked]:
+    """Copies, leaks between splits, likely label errors, outliers, rare classes and drift.
+
+    `against` is a recipe, file or folder to compare with, or `champion`: what the champion of this
+    name was trained on. Raises DataError for images that cannot be used, NotFound for what is
+    nowhere.
+    """
+    from ganlib.stages import quality as stage
+
+    with opened(config, "data check", home, fresh, pipeline) as context:
+        return stage.run(context, against)
 
 
 def train_classifiers(

@@ -19,6 +19,7 @@ VERSIONS: dict[str, int] = {
     "sweep": 1,
     "gan": 1,
     "evaluate": 2,
+    "check": 1,
 }
 
 

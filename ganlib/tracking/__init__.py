@@ -4,7 +4,14 @@ from ganlib.tracking.connection import tracking_uri
 from ganlib.tracking.gate import Evidence, Gate, classifier_gate, generator_gate, guessing
 from ganlib.tracking.promotion import Decision, history, promote, rollback
 from ganlib.tracking.reaper import reap
-from ganlib.tracking.registry import RegisteredVersion, champion_network, describe, fetch, register
+from ganlib.tracking.registry import (
+    RegisteredVersion,
+    champion_dataset,
+    champion_network,
+    describe,
+    fetch,
+    register,
+)
 from ganlib.tracking.runs import RunRef, run_of
 from ganlib.tracking.writer import Writer, writing
 
@@ -15,6 +22,7 @@ __all__ = [
     "RegisteredVersion",
     "RunRef",
     "Writer",
+    "champion_dataset",
     "champion_network",
     "classifier_gate",
     "describe",

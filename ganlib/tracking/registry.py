@@ -271,6 +271,22 @@ def champion_network(home: Home, name: str) -> dict[str, Any] | None:
     return found
 
 
+def champion_dataset(home: Home, name: str) -> str | None:
+    """The fingerprint of what the champion was trained on; none if there is no champion.
+
+    A database that is not there yet is not waited for. Raises StorageError when MLflow is away.
+    """
+    if is_own(home, tracking_uri(home)) and not home.mlflow_db.exists():
+        return None
+    with explained(f"the champion of {name}"):
+        client = connect(home)
+        aliases = aliases_of(client, name)
+        if "champion" not in aliases:
+            return None
+        found = client.get_model_version(name, str(aliases["champion"]))
+    return str(found.tags["ganlib.dataset"])
+
+
 def describe(home: Home) -> pd.DataFrame:
     """One row per version of the registered models: what it is, which aliases it holds, metrics."""
     import pandas as pd

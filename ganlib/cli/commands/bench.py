@@ -166,6 +166,42 @@ def scale(options: Options, recipe: str, rounds: int, seconds: float) -> Answer:
     return _answer(told, True)
 
 
+@bench.command(epilog=EPILOG)
+@common
+@click.option("--seed", "seeds", multiple=True, type=int, help="May be given many times.")
+@click.option("--each", default=40, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--out",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("bench-check"),
+    show_default=True,
+    help="Pictures, planted copies of them and a home.",
+)
+def check(options: Options, seeds: tuple[int, ...], each: int, out: Path) -> Answer:
+    """Plant faults into photographs and count how many ganlib data check finds.
+
+    Copies (exact, recompressed, resized, brighter or darker, mirrored), leaks from test to train,
+    a twentieth of the labels wrong, and pictures that are none. The flower photographs in
+    GANLIB_DATA, or scikit-learn's digits. Ends with 1 when copies or leaks are missed or invented.
+
+    \b
+    GANLIB_DATA=/data ganlib bench check --seed 7 --json
+    """
+    from ganlib.bench.check import bench_check
+
+    named = os.environ.get("GANLIB_DATA")
+    told = bench_check(
+        out,
+        each=each,
+        settings=options.assignments,
+        search=(Path(named),) if named else (),
+        say=lambda text: click.echo(text, err=True),
+        **({"seeds": seeds} if seeds else {}),
+    )
+    return _answer(told, told["passed"])
+
+
 def _say(what: str, done: int, total: int) -> None:
     if done in (0, total) or done % max(1, total // 5) == 0:
         click.echo(f"{what}: {done} of {total}", err=True)

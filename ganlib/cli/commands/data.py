@@ -1,8 +1,8 @@
-"""`ganlib data`: images to shards."""
+"""`ganlib data`: images to shards, and what is wrong with them."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,10 +10,13 @@ from ganlib.cli import pipeline
 from ganlib.cli.options import EPILOG, Options, common
 from ganlib.cli.output import Answer
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 
 @click.group()
 def data() -> None:
-    """Prepare images for training."""
+    """Prepare images for training, and check them."""
 
 
 @data.command(epilog=EPILOG)
@@ -35,3 +38,45 @@ def _prepare() -> Any:
     from flows.prepare import prepare as flow
 
     return flow
+
+
+@data.command(epilog=EPILOG)
+@common
+@click.argument("target", metavar="[RECIPE | FILE.yaml | FOLDER]", required=False)
+@click.option(
+    "--against",
+    metavar="RECIPE | FOLDER | champion",
+    help="Look for drift against these images, or those the champion was trained on.",
+)
+@click.option("--strict", is_flag=True, help="End with 3 when something was found.")
+def check(options: Options, target: str | None, against: str | None, strict: bool) -> Answer:
+    """Find copies, leaks between splits, likely label errors, outliers, rare classes and drift.
+
+    Prepares the images first, trains what it needs on the processor, and writes a table (CSV and
+    Parquet) and pictures. It changes no image and ends with 0 whatever it finds, unless --strict.
+    Labels are suspected, not known, to be wrong: look at label_errors.png.
+
+    \b
+    ganlib data check flowers/
+    ganlib data check flowers/ --against flowers-of-last-year/
+    ganlib data check flowers/ --against champion --strict --json
+    """
+    from ganlib import api
+
+    config = options.config(target)
+    done = api.check_data(config, against=against, home=options.place, fresh=options.fresh)
+    made = done.value
+    told = made.model_dump(mode="json") | {"found": made.found, "reused": done.reused}
+
+    def show(console: Console) -> None:
+        from ganlib.cli import tables
+        from ganlib.stages.quality import summary
+
+        if said := pipeline.taken(target):
+            console.print(said)
+        tables.show(console, ("finding", "rows"), summary(made), title=f"{made.images:,} images")
+        console.print(f"table: {made.table}\n       {made.parquet}")
+        for name, path in made.pictures.items():
+            console.print(f"{name.replace('_', ' ')}: {path}")
+
+    return Answer(told, pipeline.NOT_PROMOTED if strict and made.found else 0, show)

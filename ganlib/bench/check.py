@@ -1,0 +1,246 @@
+"""How much of what is planted into real photographs `ganlib data check` finds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ganlib import api
+from ganlib.bench.planted import Planted, plant
+from ganlib.config import load, overlay, parse_assignments
+from ganlib.data.quality.copies import groups
+from ganlib.data.sources.digits import DigitsSource
+
+COPIES = ("exact_duplicate", "near_duplicate", "mirrored_duplicate")
+TARGETS = {"copies": (0.95, 0.95), "leaks": (0.95, 0.95)}  # recall, precision
+
+
+def bench_check(
+    out: Path,
+    *,
+    seeds: Sequence[int] = (101, 102, 103),
+    each: int = 40,
+    settings: Iterable[str] = (),
+    search: tuple[Path, ...] = (),
+    say: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Check the flower photographs as they are, then with faults planted by each seed.
+
+    Without them in one of `search`, enlarged digits. What is found in the untouched set is its own
+    and counts neither for nor against copies, leaks and outliers. A label error counts as right
+    only if it was planted, so the labels that were wrong before make that precision a lower bound.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    title, clean = _pictures(out / "clean", search)
+    changes = parse_assignments(settings)
+    say(f"checking {title} as it is")
+    before = _checked(clean, out / "home", changes)
+    cells = []
+    for seed in seeds:
+        say(f"planting with seed {seed}")
+        folder = out / f"seed-{seed}"
+        if folder.exists():
+            shutil.rmtree(folder)
+        shutil.copytree(clean, folder)
+        planted = plant(folder, seed, each=each)
+        found = _checked(folder, out / "home", changes)
+        told = scores(planted, before["rows"], found["rows"])
+        cells.append({"seed": seed, "cpu_seconds": found["cpu_seconds"], **told})
+        say(", ".join(f"{name} {_pair(told[name])}" for name in _PARTS))
+    mean = {name: _mean([cell[name] for cell in cells]) for name in _PARTS}
+    passed = all(
+        mean[name]["recall"] >= recall and (mean[name]["precision"] or 0.0) >= precision
+        for name, (recall, precision) in TARGETS.items()
+    )
+    return {
+        "pictures": title,
+        "images": before["images"],
+        "seeds": list(seeds),
+        "planted_of_each": each,
+        "untouched": {"findings": before["findings"], "accuracy": before["accuracy"]},
+        "mean": mean,
+        **{name: _pair(mean[name]) for name in _PARTS},
+        "cells": cells,
+        "targets": {name: list(pair) for name, pair in TARGETS.items()},
+        "passed": passed,
+        "load_average": os.getloadavg()[0],
+    }
+
+
+_PARTS = ("copies", "leaks", "label_errors", "outliers")
+
+
+def _pair(told: dict[str, Any]) -> str:
+    precision = told["precision"]
+    return f"recall {told['recall']:.3f}, precision " + (
+        "none reported" if precision is None else f"{precision:.3f}"
+    )
+
+
+def _mean(told: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    known = [one["precision"] for one in told if one["precision"] is not None]
+    return {
+        "recall": float(np.mean([one["recall"] for one in told])),
+        "precision": float(np.mean(known)) if known else None,
+    }
+
+
+def _checked(folder: Path, home: Path, changes: dict[str, Any]) -> dict[str, Any]:
+    import pandas as pd
+
+    config = overlay(load(str(folder)), changes)
+    begun = time.process_time()
+    made = api.check_data(config, home=home, fresh=True).value
+    frame = pd.read_parquet(made.parquet)
+    return {
+        "rows": frame.to_dict(orient="records"),
+        "images": made.images,
+        "findings": made.findings,
+        "accuracy": made.accuracy,
+        "cpu_seconds": time.process_time() - begun,
+    }
+
+
+Row = dict[str, Any]
+
+
+def scores(planted: Planted, before: Sequence[Row], found: Sequence[Row]) -> dict[str, Any]:
+    """Recall and precision of each part, from the rows of two tables of findings.
+
+    A pair is right if what was planted joins its two files, a leak's and an own pair's copies
+    included; recall asks for each planted copy to be named in some row.
+    """
+    found = [
+        row | {name: planted.moved.get(row[name], row[name]) for name in ("file", "other_file")}
+        if row["finding"] in (*COPIES, "leakage")
+        else row
+        for row in found
+    ]
+    own = {_files(row) for row in before if row["finding"] in COPIES}
+    joined = _joined([*planted.pairs(), *(tuple(sorted(pair)) for pair in own)])
+    mine = {file for pair in planted.pairs() for file in pair}
+    reported = [row for row in found if row["finding"] in COPIES]
+    copies = [row for row in reported if _files(row) not in own]
+    named = {file for row in copies if _right(row, joined) for file in _files(row)}
+    kinds = {
+        kind: sum(copy in named for _, copy in pairs) / max(1, len(pairs))
+        for kind, pairs in planted.copies.items()
+    }
+    every = [copy for pairs in planted.copies.values() for _, copy in pairs]
+    leaks = [row for row in found if row["finding"] == "leakage" and _files(row) & mine]
+    strays = [
+        row
+        for row in found
+        if row["finding"] == "leakage" and not _files(row) & mine and _files(row) not in own
+    ]
+    leaked = {file for row in leaks if _right(row, joined) for file in _files(row)}
+    return {
+        "copies": {
+            **_rates(sum(c in named for c in every), len(every), copies, joined),
+            "recall_by_kind": kinds,
+        },
+        "leaks": _rates(
+            sum(file in leaked and copy in leaked for file, copy in planted.leaks),
+            len(planted.leaks),
+            leaks + strays,
+            joined,
+        ),
+        "label_errors": _labels(planted, found),
+        "outliers": _outliers(planted, before, found),
+    }
+
+
+def _files(row: Row) -> frozenset[str]:
+    return frozenset((row["file"], row["other_file"]))
+
+
+def _joined(pairs: Sequence[tuple[str, ...]]) -> dict[str, int]:
+    """The number of its group for each file that pairs join to others."""
+    import torch
+
+    names = sorted({file for pair in pairs for file in pair})
+    number = {name: place for place, name in enumerate(names)}
+    linked = torch.tensor([[number[a], number[b]] for a, b in pairs]).reshape(-1, 2)
+    found = enumerate(groups(linked))
+    return {names[place]: group for group, places in found for place in places}
+
+
+def _right(row: Row, joined: dict[str, int]) -> bool:
+    one, two = (joined.get(row[name]) for name in ("file", "other_file"))
+    return one is not None and one == two
+
+
+def _rates(hit: int, planted: int, rows: Sequence[Row], joined: dict[str, int]) -> dict[str, Any]:
+    right = sum(_right(row, joined) for row in rows)
+    return {
+        "planted": planted,
+        "found": hit,
+        "recall": hit / max(1, planted),
+        "reported": len(rows),
+        "precision": right / len(rows) if rows else None,
+        "wrong": [[row["file"], row["other_file"]] for row in rows if not _right(row, joined)],
+    }
+
+
+def _labels(planted: Planted, found: Sequence[Row]) -> dict[str, Any]:
+    rows = [row for row in found if row["finding"] == "label_error"]
+    hit = [row for row in rows if row["file"] in planted.wrong]
+    named = sum(f"looks like {planted.wrong[row['file']]}:" in row["suggestion"] for row in hit)
+    first = rows[:50]
+    return {
+        "planted": len(planted.wrong),
+        "found": len(hit),
+        "recall": len(hit) / max(1, len(planted.wrong)),
+        "reported": len(rows),
+        "precision": len(hit) / len(rows) if rows else None,
+        "precision_of_first_50": sum(row["file"] in planted.wrong for row in first)
+        / max(1, len(first)),
+        "right_class_named": named / max(1, len(hit)),
+    }
+
+
+def _outliers(planted: Planted, before: Sequence[Row], found: Sequence[Row]) -> dict[str, Any]:
+    own = {row["file"] for row in before if row["finding"] in ("outlier", "blank")}
+    rows = [r for r in found if r["finding"] in ("outlier", "blank") and r["file"] not in own]
+    odd = set(planted.outliers)
+    hit = {row["file"] for row in rows} & odd
+    return {
+        "planted": len(odd),
+        "found": len(hit),
+        "recall": len(hit) / max(1, len(odd)),
+        "reported": len(rows),
+        "precision": len(hit) / len(rows) if rows else None,
+    }
+
+
+def _pictures(folder: Path, search: tuple[Path, ...]) -> tuple[str, Path]:
+    """The folder with train and test below it, written once."""
+    for root in search:
+        archive = root / "flowers5" / "flowers5_128.zip"
+        if archive.is_file():
+            if not (folder / "flowers5" / "test").is_dir():
+                with zipfile.ZipFile(archive) as packed:
+                    packed.extractall(folder)
+            return "flowers5", folder / "flowers5"
+    if not (folder / "test").is_dir():
+        write_digits(folder)
+    return "digits", folder
+
+
+def write_digits(folder: Path, *, count: int = 1797, side: int = 32) -> None:
+    """The first `count` of scikit-learn's digits, enlarged, every fifth one for test."""
+    source = DigitsSource()
+    for row in range(count):
+        split = "test" if row % 5 == 0 else "train"
+        below = folder / split / f"digit-{source.label_N[row]}"
+        below.mkdir(parents=True, exist_ok=True)
+        image = Image.fromarray(source.image_NHWC[row, :, :, 0])
+        image.resize((side, side), Image.Resampling.BICUBIC).save(below / f"{row:04d}.png")
