@@ -207,6 +207,7 @@ def _page(view: View, rows: Sequence[int], texts: Sequence[str], *, group: int =
     from ganlib.stages.captions import captioned
 
     image_NHWC = view.image_NHWC[torch.tensor(list(rows))].numpy()
+    image_NHWC = image_NHWC[..., : 3 if image_NHWC.shape[-1] >= 3 else 1]
     scale = max(1, round(EDGE / view.size))
     return captioned(image_NHWC, texts, columns=8, scale=scale, group=group)
 

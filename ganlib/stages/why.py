@@ -85,12 +85,12 @@ def why(home: Home, config: PipelineConfig, stage: str) -> Why:
     if stage == "promote":
         reason = "promotion keeps no record: the registry is asked each time"
         return Why(stage=stage, key=None, reused=False, reason=reason)
-    if stage not in VERSIONS:
-        close = nearest(stage, (*VERSIONS, "promote"))
+    if stage not in KINDS:
+        close = nearest(stage, (*KINDS, "promote"))
         raise NotFound(
             f"there is no stage {stage!r}",
             where=stage,
-            hint=f"did you mean {close}?" if close else f"stages: {', '.join(VERSIONS)}, promote",
+            hint=f"did you mean {close}?" if close else f"stages: {', '.join(KINDS)}, promote",
         )
     made, undone = done(home, config)
     stages = order(config)
