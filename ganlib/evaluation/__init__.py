@@ -3,35 +3,65 @@
 All images here are uint8 in NHWC; features and logits stay on the device of their extractor.
 """
 
-from ganlib.evaluation.classifier import ClassifierScores, accuracy_of
+from ganlib.evaluation.classifier import (
+    NOISES,
+    ClassifierScores,
+    accuracy_of,
+    classifier_rows,
+    under_noise,
+)
 from ganlib.evaluation.extractor import ClassifierExtractor, Extractor, Seen
 from ganlib.evaluation.latent import class_sweep, interpolate, truncate
-from ganlib.evaluation.nearest import NearestNeighbours, nearest_neighbours
+from ganlib.evaluation.memory import Memorisation, copy_distance, memorisation, memorisation_rows
+from ganlib.evaluation.missing import missed, missing_picture
+from ganlib.evaluation.nearest import NearestNeighbours, among, nearest_neighbours
 from ganlib.evaluation.reference import Floor, Reference
 from ganlib.evaluation.sampling import balanced_labels, generate, grid_labels, render
-from ganlib.evaluation.score import Scores, repeated, score
+from ganlib.evaluation.score import (
+    SampleSet,
+    Scores,
+    repeated,
+    sample_seeds,
+    sample_sets,
+    score,
+    tabulate,
+)
 from ganlib.evaluation.table import EvaluationTable, Row
 
 __all__ = [
+    "NOISES",
     "ClassifierExtractor",
     "ClassifierScores",
     "EvaluationTable",
     "Extractor",
     "Floor",
+    "Memorisation",
     "NearestNeighbours",
     "Reference",
     "Row",
+    "SampleSet",
     "Scores",
     "Seen",
     "accuracy_of",
+    "among",
     "balanced_labels",
     "class_sweep",
+    "classifier_rows",
+    "copy_distance",
     "generate",
     "grid_labels",
     "interpolate",
+    "memorisation",
+    "memorisation_rows",
+    "missed",
+    "missing_picture",
     "nearest_neighbours",
     "render",
     "repeated",
+    "sample_seeds",
+    "sample_sets",
     "score",
+    "tabulate",
     "truncate",
+    "under_noise",
 ]

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
+from ganlib.determinism import stream
 from ganlib.evaluation.extractor import Extractor
-from ganlib.metrics import Calibration, Confusion, among_best
+from ganlib.evaluation.table import Row
+from ganlib.metrics import Calibration, Confusion, among_best, of_share
 
 if TYPE_CHECKING:
     import pandas
+
+
+# Of the whole range of a pixel.
+NOISES = (0.1, 0.2)
 
 
 @dataclass(frozen=True)
@@ -56,3 +64,55 @@ def accuracy_of(extractor: Extractor, image_NHWC: Tensor, label_N: Tensor) -> Cl
         confusion_KK=tuple(tuple(row) for row in confusion.count_KK.tolist()),
         samples=len(label_N),
     )
+
+
+def under_noise(
+    extractor: Extractor, image_NHWC: Tensor, label_N: Tensor, sigma: float, seed: int
+) -> float:
+    """Accuracy with normal noise of `sigma` of the range on every pixel, cut off at its ends."""
+    draws = stream(seed, "noise")
+    noise_NHWC = torch.randn(image_NHWC.shape, generator=draws) * (255 * sigma)
+    noisy_NHWC = (image_NHWC.cpu() + noise_NHWC).round().clamp(0, 255).to(torch.uint8)
+    _, logits_NK = extractor(noisy_NHWC)
+    return float((logits_NK.argmax(1).cpu() == label_N.cpu()).double().mean())
+
+
+def classifier_rows(
+    scores: ClassifierScores,
+    names: Sequence[str],
+    noisy: Sequence[tuple[float, float, int]],
+    extractor: str,
+) -> tuple[Row, ...]:
+    """The same columns as a generator's; no floor, since real images are what is judged.
+
+    `noisy` is sigma, accuracy and count. A calibration error has no interval: in parts of the
+    images it is larger than in all.
+    """
+    network = extractor.partition(":")[0] + ":logits"
+
+    def share(metric: str, value: float, count: int) -> Row:
+        return Row.of(metric, value, of_share(value, count), count=count, extractor=network)
+
+    rows = [share("accuracy", scores.accuracy, scores.samples)]
+    if scores.top5 is not None:
+        rows.append(share("top5", scores.top5, scores.samples))
+    nothing = (math.nan, math.nan)
+    rows.append(
+        Row.of(
+            "calibration_error",
+            scores.calibration_error,
+            nothing,
+            count=scores.samples,
+            extractor=network,
+        )
+    )
+    rows += [
+        share(f"accuracy_noise_{sigma * 100:.0f}", value, count) for sigma, value, count in noisy
+    ]
+    rows += [
+        share(f"accuracy/{name}", value, sum(counts))
+        if sum(counts)
+        else Row.of(f"accuracy/{name}", value, nothing, count=0, extractor=network)
+        for name, value, counts in zip(names, scores.per_class, scores.confusion_KK, strict=True)
+    ]
+    return tuple(rows)

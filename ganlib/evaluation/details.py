@@ -1,4 +1,4 @@
-"""What an evaluation tells beyond what each reading in training needs: class by class.
+"""What an evaluation tells beyond what each reading in training needs.
 
 N real samples, M generated ones, K classes.
 """
@@ -10,27 +10,54 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from ganlib.evaluation.extractor import Seen
-from ganlib.metrics import class_coverage, class_distance, class_shares, least_of, mean_of
+from ganlib.metrics import (
+    Modes,
+    class_coverage,
+    class_distance,
+    class_shares,
+    inception_score,
+    kernel_distance,
+    least_of,
+    mean_of,
+)
+
+# A sample whose likeliest class is less likely than this is counted for none.
+CONFIDENT = 0.5
 
 
 def details(
-    real: Seen, fake: Seen, of_class_M: Tensor, *, names: Sequence[str], neighbours: int
+    real: Seen,
+    fake: Seen,
+    of_class_M: Tensor,
+    *,
+    names: Sequence[str],
+    neighbours: int,
+    judging: bool = True,
 ) -> dict[str, float]:
     """Metric -> value, NaN where there is none; those of one class are named `metric/class`.
 
     of_class_M is the class of each generated sample: the one asked for, or the judged one where
-    the generator cannot be asked.
+    the generator cannot be asked. Without a judge of these classes it is the kernel distance alone.
+    class_divergence is the reverse KL from the real images' classes among the samples that the
+    judge is sure of, confident_share how many it is.
     """
+    told = {"kernel_distance": kernel_distance(real.feature_NF, fake.feature_NF)}
+    if not judging:
+        return told
     features = real.feature_NF, real.label_N, fake.feature_NF, of_class_M
     covered_K = class_coverage(*features, classes=len(names), k=neighbours)
     distance_K = class_distance(*features, classes=len(names))
-    share_K = class_shares(fake.judged(), len(names))
+    modes = Modes.of_classes(fake.logits_NK.softmax(1), CONFIDENT)
     return {
+        **told,
+        "inception_score": inception_score(fake.logits_NK),
+        "class_divergence": modes.divergence(class_shares(real.label_N, len(names))),
+        "confident_share": modes.quality(),
         "intra_class_distance": mean_of(distance_K),
         "intra_class_distance_max": -least_of(-distance_K),
         **_by_class("intra_class_coverage", names, covered_K),
         **_by_class("intra_class_distance", names, distance_K),
-        **_by_class("class_share", names, share_K),
+        **_by_class("class_share", names, class_shares(fake.judged(), len(names))),
     }
 
 

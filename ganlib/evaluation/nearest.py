@@ -35,7 +35,10 @@ def nearest_neighbours(
     image_MHWC: Tensor, train_NHWC: ImageRows, extractor: Extractor, *, count: int = 3
 ) -> NearestNeighbours:
     """uint8 both; distances are Euclidean in the extractor's features."""
-    query_MF, _ = extractor(image_MHWC)
-    data_NF, _ = extractor(train_NHWC)
+    return among(extractor(image_MHWC)[0], extractor(train_NHWC)[0], count)
+
+
+def among(query_MF: Tensor, data_NF: Tensor, count: int = 3) -> NearestNeighbours:
+    """Of features at hand."""
     index_MJ, distance_MJ = nearest(query_MF, data_NF, count)
     return NearestNeighbours(index_MJ.cpu(), distance_MJ.cpu())

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from ganlib.data import ImageRows
-from ganlib.determinism import stream
+from ganlib.determinism import Replicas, stream
 from ganlib.errors import ConfigError
 from ganlib.evaluation.extractor import Extractor, Seen
-from ganlib.metrics import Prdc, class_shares, prdc, scaled_distance, squared_radii
+from ganlib.metrics import PrdcSums, class_shares, prdc, scaled_distance, squared_radii
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Floor:
 class Reference:
     """Held-out images in an extractor's features, and equally many others that are real as well.
 
-    `row_N` is where the images lie among those it was built from.
+    `row_N` is where the images lie among those it was built from; `judging` whether the logits are
+    of these images' own classes.
     """
 
     real: Seen
@@ -42,6 +43,7 @@ class Reference:
     row_N: Tensor
     classes: int
     extractor: str
+    judging: bool = True
     # What is computed once, by number of neighbours.
     _squared_radii: dict[int, Tensor] = field(default_factory=dict, repr=False)
     _floors: dict[int, Floor] = field(default_factory=dict, repr=False)
@@ -59,11 +61,11 @@ class Reference:
         """Of the features' covariance: what a distance is scaled by."""
         return float(self.real.feature_NF.var(0).sum())
 
-    def squared_radii(self, neighbours: int) -> Tensor:
+    def squared_radii(self, neighbours: int, replicas: Replicas | None = None) -> Tensor:
         """radius_N. Raises ConfigError if there are too few images for `neighbours`."""
         if neighbours not in self._squared_radii:
             _enough(self.samples, neighbours)
-            self._squared_radii[neighbours] = squared_radii(self.real.feature_NF, neighbours)
+            self._squared_radii[neighbours] = _radii(self.real.feature_NF, neighbours, replicas)
         return self._squared_radii[neighbours]
 
     def floor(self, neighbours: int) -> Floor:
@@ -106,10 +108,31 @@ class Reference:
             self.real.feature_NF[row_N[:half]], self.real.feature_NF[row_N[half : 2 * half]]
         )
 
-    def compare(self, fake_NF: Tensor, neighbours: int) -> Prdc:
-        """Generated features, as many as there are real ones, against these."""
-        radius_N = self.squared_radii(neighbours)
-        return prdc(self.real.feature_NF, fake_NF, neighbours, real_squared_radius_N=radius_N)
+    def compare(
+        self, fake_NF: Tensor, neighbours: int, replicas: Replicas | None = None
+    ) -> PrdcSums:
+        """Generated features, as many as there are real ones, against these.
+
+        Each rank compares its part of the blocks, and all get the same sums whatever their number.
+        """
+        replicas = replicas or Replicas()
+        sums = PrdcSums.of(
+            self.real.feature_NF,
+            fake_NF,
+            self.squared_radii(neighbours, replicas),
+            _radii(fake_NF, neighbours, replicas),
+            part=(replicas.rank, replicas.world),
+        )
+        return PrdcSums(
+            replicas.sum(sums.around_M),
+            replicas.sum(sums.covered_N),
+            replicas.sum(sums.recalled_N),
+        )
+
+
+def _radii(feature_NF: Tensor, neighbours: int, replicas: Replicas | None) -> Tensor:
+    replicas = replicas or Replicas()
+    return replicas.sum(squared_radii(feature_NF, neighbours, part=(replicas.rank, replicas.world)))
 
 
 def build(
@@ -120,6 +143,7 @@ def build(
     seed: int,
     *,
     classes: int | None = None,
+    judging: bool = True,
     other_NHWC: ImageRows | None = None,
     other_label_N: Tensor | None = None,
 ) -> Reference:
@@ -128,7 +152,8 @@ def build(
     `other_NHWC` are the images the generator learns from: equally many of them, at random, are
     what real-against-real compares with, of each class as many as there are held-out ones where
     `other_label_N` says the classes. Without them it is two halves of the held-out images.
-    `classes` is how many there are, as many as the extractor knows if it is not given.
+    `classes` is how many there are, as many as the extractor knows if it is not given, and not
+    `judging` says that they are not the extractor's.
     """
     row_N = _drawn(len(image_NHWC), samples, seed, "reference")
     real = Seen.by(extractor, image_NHWC[row_N], label_N.cpu()[row_N])
@@ -149,6 +174,7 @@ def build(
         row_N=row_N,
         classes=real.logits_NK.shape[1] if classes is None else classes,
         extractor=extractor.name,
+        judging=judging,
     )
 
 

@@ -20,6 +20,7 @@ from ganlib.evaluation.reference import Reference
 from ganlib.evaluation.sampling import balanced_labels, blind, generate
 from ganlib.evaluation.table import EvaluationTable, Row
 from ganlib.metrics import (
+    PrdcSums,
     agreement,
     class_coverage,
     class_shares,
@@ -27,8 +28,11 @@ from ganlib.metrics import (
     entropy,
     least_of,
     mean_of,
+    near_pairs,
+    near_radius,
     of_mean,
     present,
+    support,
 )
 
 
@@ -87,8 +91,36 @@ def score(
     ConfigError if the reference is too small for `neighbours`, ValueError if it was built with
     another extractor.
     """
-    taken = _taken(generator, reference, extractor, seed, replicas or Replicas())
+    taken = _taken(generator, reference, extractor, seed, neighbours, replicas or Replicas())
     return _scores(taken, reference, neighbours, present_share)
+
+
+@dataclass(frozen=True, eq=False)
+class SampleSet:
+    """What the extractor sees of one sample set, and what the neighbours tell of it.
+
+    of_class_N is the class each sample counts for: the one asked for, or the judged one if the
+    generator does not look at it.
+    """
+
+    seed: int
+    fake: Seen
+    of_class_N: Tensor
+    sums: PrdcSums
+
+
+def sample_sets(
+    generator: nn.Module,
+    reference: Reference,
+    extractor: Extractor,
+    *,
+    seeds: Sequence[int],
+    neighbours: int,
+    replicas: Replicas | None = None,
+) -> list[SampleSet]:
+    """One for each seed, as `score` takes one. No two have noise in common."""
+    replicas = replicas or Replicas()
+    return [_taken(generator, reference, extractor, seed, neighbours, replicas) for seed in seeds]
 
 
 def repeated(
@@ -102,26 +134,47 @@ def repeated(
     names: Sequence[str] = (),
     replicas: Replicas | None = None,
 ) -> EvaluationTable:
-    """`score` and `details` for each seed: the mean, its interval, and the floor of each metric.
+    """`tabulate` of the sample sets of these seeds."""
+    sets = sample_sets(
+        generator, reference, extractor, seeds=seeds, neighbours=neighbours, replicas=replicas
+    )
+    return tabulate(
+        reference, sets, neighbours=neighbours, present_share=present_share, names=names
+    )
 
-    The samples of no two seeds have noise in common, so the interval is of what the generator
-    draws, before the same held-out images. split_half_distance is real against real as well: the
-    scaled distance of two random halves. `names` are the classes', their numbers if not given.
+
+def tabulate(
+    reference: Reference,
+    sets: Sequence[SampleSet],
+    *,
+    neighbours: int,
+    present_share: float,
+    names: Sequence[str] = (),
+) -> EvaluationTable:
+    """Scores and details of each sample set: the mean, its interval, and each metric's floor.
+
+    The interval is of what the generator draws, before the same held-out images.
+    split_half_distance is real against real as well: the scaled distance of two random halves.
+    `support` pools the near pairs of all sets. `names` are the classes', their numbers if not
+    given; without a judge of them all that is about classes is left out.
     """
     names = names or tuple(map(str, range(reference.classes)))
     floors = _floors(reference, neighbours, present_share, names)
-    found: dict[str, list[float]] = {metric: [] for metric in floors}
-    shares = []
-    for seed in seeds:
-        taken = _taken(generator, reference, extractor, seed, replicas or Replicas())
+    found: dict[str, list[float]] = {}
+    for taken in sets:
         scores = _scores(taken, reference, neighbours, present_share)
         more = details(
-            reference.real, taken.fake, taken.of_class_N, names=names, neighbours=neighbours
+            reference.real,
+            taken.fake,
+            taken.of_class_N,
+            names=names,
+            neighbours=neighbours,
+            judging=reference.judging,
         )
-        shares.append(scores.share_K)
         for metric, value in {**scores, **more}.items():
-            found[metric].append(value)
-    found["split_half_distance"] = [reference.split_half(seed) for seed in seeds]
+            if metric in floors:
+                found.setdefault(metric, []).append(value)
+    found["split_half_distance"] = [reference.split_half(taken.seed) for taken in sets]
     rows = [
         Row.of(
             metric,
@@ -133,13 +186,26 @@ def repeated(
         )
         for metric, values in found.items()
     ]
+    shares = [class_shares(taken.fake.judged(), reference.classes).tolist() for taken in sets]
     return EvaluationTable(
-        rows=tuple(rows),
-        share_K=tuple(fmean(share) for share in zip(*shares, strict=True)),
+        rows=(*rows, _support(reference, sets)),
+        share_K=tuple(map(fmean, zip(*shares, strict=True))) if reference.judging else (),
         real_share_K=tuple(reference.shares().tolist()),
         spread={
             metric: stdev(values) if len(values) > 1 else 0.0 for metric, values in found.items()
         },
+    )
+
+
+def _support(reference: Reference, sets: Sequence[SampleSet]) -> Row:
+    _, other = reference.pair()
+    radius = near_radius(reference.real.feature_NF)
+    near = sum(near_pairs(taken.fake.feature_NF, radius) for taken in sets)
+    count = reference.samples
+    value, low, high = support(len(sets) * count * (count - 1) // 2, near)
+    floor, _, _ = support(len(other) * (len(other) - 1) // 2, near_pairs(other.feature_NF, radius))
+    return Row.of(
+        "support", value, (low, high), floor=floor, count=count, extractor=reference.extractor
     )
 
 
@@ -151,38 +217,47 @@ def _count(metric: str, reference: Reference, names: Sequence[str]) -> int:
     return reference.samples // 2 if metric == "split_half_distance" else reference.samples
 
 
-@dataclass(frozen=True, eq=False)
-class _Taken:
-    """A sample set: what the extractor sees, and the class each sample counts for."""
-
-    fake: Seen
-    of_class_N: Tensor
+def sample_seeds(seed: int, row_N: Tensor) -> Tensor:
+    """seed_N: the noise of these samples of the set that `seed` names."""
+    return sub_seed(seed, "evaluation") % 2**31 + row_N
 
 
 def _taken(
-    generator: nn.Module, reference: Reference, extractor: Extractor, seed: int, replicas: Replicas
-) -> _Taken:
+    generator: nn.Module,
+    reference: Reference,
+    extractor: Extractor,
+    seed: int,
+    neighbours: int,
+    replicas: Replicas,
+) -> SampleSet:
     if reference.extractor != extractor.name:
         raise ValueError(f"a reference of {reference.extractor} given to {extractor.name}")
     asked_N = balanced_labels(reference.samples, reference.shares())
     # Rows wrap around to whole shares, since all ranks gather equally long slices.
     padded = -(-len(asked_N) // replicas.world) * replicas.world
     row_N = replicas.slice(torch.arange(padded) % len(asked_N))
-    first = sub_seed(seed, "evaluation") % 2**31
-    feature_NF, logits_NK = extractor(generate(generator, first + row_N, asked_N[row_N]))
+    image_NHWC = generate(generator, sample_seeds(seed, row_N), asked_N[row_N])
+    feature_NF, logits_NK = extractor(image_NHWC)
     fake = Seen(
         replicas.gather(feature_NF.double())[: len(asked_N)],
         replicas.gather(logits_NK.double())[: len(asked_N)].cpu(),
         asked_N,
     )
-    return _Taken(fake, fake.judged() if blind(generator, reference.classes) else asked_N)
+    heedless = reference.judging and blind(generator, reference.classes)
+    return SampleSet(
+        seed,
+        fake,
+        fake.judged() if heedless else asked_N,
+        reference.compare(fake.feature_NF, neighbours, replicas),
+    )
 
 
-def _scores(taken: _Taken, reference: Reference, neighbours: int, present_share: float) -> Scores:
+def _scores(
+    taken: SampleSet, reference: Reference, neighbours: int, present_share: float
+) -> Scores:
     fake = taken.fake
-    found, floor = reference.compare(fake.feature_NF, neighbours), reference.floor(neighbours)
+    found, floor = taken.sums.finish(neighbours), reference.floor(neighbours)
     apart = distance(reference.real.feature_NF, fake.feature_NF)
-    share_K = class_shares(fake.judged(), reference.classes)
     covered_K = class_coverage(
         reference.real.feature_NF,
         reference.real.label_N,
@@ -191,6 +266,8 @@ def _scores(taken: _Taken, reference: Reference, neighbours: int, present_share:
         classes=reference.classes,
         k=neighbours,
     )
+    judged_N = fake.judged()
+    share_K = class_shares(judged_N, reference.classes)
     return Scores(
         scaled_distance=apart / reference.trace if reference.trace else math.inf,
         frechet_distance=apart,
@@ -201,7 +278,7 @@ def _scores(taken: _Taken, reference: Reference, neighbours: int, present_share:
         recall=found.recall,
         intra_class_coverage=mean_of(covered_K),
         intra_class_coverage_min=least_of(covered_K),
-        label_agreement=agreement(fake.label_N, fake.judged()),
+        label_agreement=agreement(fake.label_N, judged_N),
         class_entropy=entropy(share_K),
         classes_present=float(present(share_K, present_share)),
         share_K=tuple(share_K.tolist()),
@@ -214,10 +291,15 @@ def _floors(
     """What other real images score, and for labels what these ones do."""
     floor = reference.floor(neighbours)
     real, other = reference.pair()
-    judged_K = class_shares(reference.real.judged(), reference.classes)
-    more = details(real, other, other.label_N, names=names, neighbours=neighbours)
-    covered_K = torch.tensor([more[f"intra_class_coverage/{name}"] for name in names])
-    return {
+    more = details(
+        real,
+        other,
+        other.label_N,
+        names=names,
+        neighbours=neighbours,
+        judging=reference.judging,
+    )
+    floors = {
         "scaled_distance": floor.scaled_distance,
         "frechet_distance": floor.scaled_distance * reference.trace,
         "coverage": floor.coverage,
@@ -225,10 +307,17 @@ def _floors(
         "density": floor.density,
         "precision": floor.precision,
         "recall": floor.recall,
+        **more,
+    }
+    if not reference.judging:
+        return floors
+    covered_K = torch.tensor([more[f"intra_class_coverage/{name}"] for name in names])
+    judged_N = reference.real.judged()
+    judged_K = class_shares(judged_N, reference.classes)
+    return floors | {
         "intra_class_coverage": mean_of(covered_K),
         "intra_class_coverage_min": least_of(covered_K),
-        "label_agreement": agreement(reference.real.label_N, reference.real.judged()),
+        "label_agreement": agreement(reference.real.label_N, judged_N),
         "class_entropy": entropy(judged_K),
         "classes_present": float(present(judged_K, present_share)),
-        **more,
     }

@@ -6,29 +6,42 @@ Nothing here samples, extracts features or knows a rank.
 from ganlib.metrics.accuracy import Confusion, among_best
 from ganlib.metrics.calibration import Calibration
 from ganlib.metrics.frechet import Moments, distance, scaled_distance
+from ganlib.metrics.inception_score import InceptionSums, inception_score
 from ganlib.metrics.intervals import of_count, of_mean, of_share
-from ganlib.metrics.modes import agreement, class_shares, entropy, present
-from ganlib.metrics.neighbours import nearest, squared_radii
-from ganlib.metrics.prdc import Prdc, coverage, covered, prdc
+from ganlib.metrics.kernel import KernelMoments, KernelSums, kernel_distance
+from ganlib.metrics.modes import Modes, agreement, class_shares, divergence, entropy, present
+from ganlib.metrics.neighbours import nearest, nearest_squared, squared_radii
+from ganlib.metrics.prdc import Prdc, PrdcSums, coverage, prdc
+from ganlib.metrics.support import near_pairs, near_radius, support
 from ganlib.metrics.within import class_coverage, class_distance, least_of, mean_of
 
 __all__ = [
     "Calibration",
     "Confusion",
+    "InceptionSums",
+    "KernelMoments",
+    "KernelSums",
+    "Modes",
     "Moments",
     "Prdc",
+    "PrdcSums",
     "agreement",
     "among_best",
     "class_coverage",
     "class_distance",
     "class_shares",
     "coverage",
-    "covered",
     "distance",
+    "divergence",
     "entropy",
+    "inception_score",
+    "kernel_distance",
     "least_of",
     "mean_of",
+    "near_pairs",
+    "near_radius",
     "nearest",
+    "nearest_squared",
     "of_count",
     "of_mean",
     "of_share",
@@ -36,4 +49,5 @@ __all__ = [
     "present",
     "scaled_distance",
     "squared_radii",
+    "support",
 ]

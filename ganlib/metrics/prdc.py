@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganlib.metrics.neighbours import BLOCK, squared_distances, squared_radii
+from ganlib.metrics.neighbours import BLOCK, Distances, Part, blocks, squared_radii
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,60 @@ class Prdc:
     recall: float
     density: float
     coverage: float
+
+
+@dataclass(frozen=True, eq=False)
+class PrdcSums:
+    """Counts that add across parts of the real samples: int64.
+
+    around_M is in how many real neighbourhoods each generated sample lies; covered_N and recalled_N
+    are 1 for a real sample whose neighbourhood holds a generated one, and for one that lies in the
+    neighbourhood of a generated one.
+    """
+
+    around_M: Tensor
+    covered_N: Tensor
+    recalled_N: Tensor
+
+    @staticmethod
+    def of(
+        real_NF: Tensor,
+        fake_MF: Tensor,
+        real_squared_radius_N: Tensor,
+        fake_squared_radius_M: Tensor,
+        *,
+        block: int = BLOCK,
+        part: Part = (0, 1),
+    ) -> PrdcSums:
+        """In float64 and in memory for `block` rows of distances, whatever N and M."""
+        distances = Distances(fake_MF)
+        around_M = fake_MF.new_zeros(len(fake_MF), dtype=torch.int64)
+        covered_N, recalled_N = real_NF.new_zeros(2, len(real_NF), dtype=torch.int64)
+        for rows in blocks(len(real_NF), block, part):
+            square_BM = distances.to(real_NF[rows])
+            radius_B = real_squared_radius_N[rows]
+            covered_N[rows] = (square_BM.amin(1) <= radius_B).long()
+            # A byte a column: a sum of truths as int64 takes four times as long.
+            inside_BM = (square_BM <= radius_B[:, None]).view(torch.uint8)
+            for few in torch.split(inside_BM, 255):
+                around_M += few.sum(0, dtype=torch.uint8)
+            recalled_N[rows] = (square_BM <= fake_squared_radius_M).any(1).long()
+        return PrdcSums(around_M, covered_N, recalled_N)
+
+    def __add__(self, other: PrdcSums) -> PrdcSums:
+        return PrdcSums(
+            self.around_M + other.around_M,
+            self.covered_N + other.covered_N,
+            self.recalled_N + other.recalled_N,
+        )
+
+    def finish(self, k: int) -> Prdc:
+        return Prdc(
+            precision=float((self.around_M > 0).double().mean()),
+            recall=float(self.recalled_N.double().mean()),
+            density=float(self.around_M.double().mean()) / k,
+            coverage=float(self.covered_N.double().mean()),
+        )
 
 
 def prdc(
@@ -41,41 +95,17 @@ def prdc(
     coverage: share of real neighbourhoods holding a generated sample. Compare only at N = M.
     `real_squared_radius_N` is `squared_radii(real_NF, k)`, if it was already computed.
     """
-    real_NF, fake_MF = real_NF.double(), fake_MF.double()
     if real_squared_radius_N is None:
         real_squared_radius_N = squared_radii(real_NF, k, block=block)
     fake_squared_radius_M = squared_radii(fake_MF, k, block=block)
-
-    around_M = torch.zeros(len(fake_MF), dtype=torch.int64, device=fake_MF.device)
-    recalled = covered = 0
-    for start in range(0, len(real_NF), block):
-        square_BM = squared_distances(real_NF[start : start + block], fake_MF)
-        radius_B = real_squared_radius_N[start : start + block]
-        inside_BM = square_BM <= radius_B[:, None]
-        around_M += inside_BM.sum(0)
-        covered += int(inside_BM.any(1).sum())
-        recalled += int((square_BM <= fake_squared_radius_M).any(1).sum())
-    return Prdc(
-        precision=float((around_M > 0).double().mean()),
-        recall=recalled / len(real_NF),
-        density=float(around_M.double().mean()) / k,
-        coverage=covered / len(real_NF),
-    )
+    sums = PrdcSums.of(real_NF, fake_MF, real_squared_radius_N, fake_squared_radius_M, block=block)
+    return sums.finish(k)
 
 
 def coverage(real_NF: Tensor, fake_MF: Tensor, k: int, *, block: int = BLOCK) -> float:
     """That of `prdc` alone, for any number of generated samples."""
-    return float(covered(real_NF, fake_MF, squared_radii(real_NF, k, block=block)).double().mean())
-
-
-def covered(
-    real_NF: Tensor, fake_MF: Tensor, real_squared_radius_N: Tensor, *, block: int = BLOCK
-) -> Tensor:
-    """covered_N bool: whether a generated sample lies in the neighbourhood of each real one."""
-    real_NF, fake_MF = real_NF.double(), fake_MF.double()
-    covered_N = torch.zeros(len(real_NF), dtype=torch.bool, device=real_NF.device)
-    for start in range(0, len(real_NF), block):
-        rows = slice(start, start + block)
-        nearest_B = squared_distances(real_NF[rows], fake_MF).amin(1)
-        covered_N[rows] = nearest_B <= real_squared_radius_N[rows]
-    return covered_N
+    radius_N, distances = squared_radii(real_NF, k, block=block), Distances(fake_MF)
+    found = 0
+    for rows in blocks(len(real_NF), block):
+        found += int((distances.to(real_NF[rows]).amin(1) <= radius_N[rows]).sum())
+    return found / len(real_NF)

@@ -6,13 +6,14 @@ N images, H W pixels, C channels, K classes.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from collections.abc import Iterable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganlib.config import PipelineConfig
 from ganlib.errors import DataError
-from ganlib.stages import training_runs
+from ganlib.stages import evidence, training_runs
 from ganlib.stages.context import Context
 from ganlib.stages.records import Work, run_stage
 from ganlib.stages.values import (
@@ -30,11 +31,8 @@ from ganlib.stages.values import (
 
 if TYPE_CHECKING:
     from ganlib.data import Dataset, Images, StoredImages
-    from ganlib.evaluation import ClassifierExtractor, EvaluationTable
+    from ganlib.evaluation import ClassifierExtractor, EvaluationTable, Row
     from ganlib.models import LoadedModel
-
-COLUMNS = 10
-NEAREST = 18
 
 
 def parts(
@@ -83,7 +81,7 @@ def _evaluate(
     work: Work, dataset: DatasetRef, judge: ModelRef, model: ModelRef
 ) -> EvaluationResult:
     from ganlib.data import Dataset
-    from ganlib.evaluation import ClassifierExtractor, repeated
+    from ganlib.evaluation import ClassifierExtractor, sample_sets, tabulate
     from ganlib.evaluation.reference import build
     from ganlib.models import load_model
 
@@ -107,24 +105,38 @@ def _evaluate(
         other_NHWC=train.image_NHWC,
         other_label_N=train.label_N,
     )
-    found = repeated(
+    sets = sample_sets(
         loaded.module,
         reference,
         extractor,
         seeds=[config.seed + turn for turn in range(config.repeats)],
         neighbours=config.neighbours,
+    )
+    found = tabulate(
+        reference,
+        sets,
+        neighbours=config.neighbours,
         present_share=config.present_share,
         names=data.classes,
     )
+    train_NF, _ = extractor(train.image_NHWC)
+    memory, nearest_B = evidence.memory_rows(
+        reference, sets[0], train_NF, data.load("validation"), extractor
+    )
+    found = replace(found, rows=found.rows + memory)
+    clock, generator = model.images, loaded.module
+    drawn = evidence.pictures_of(work, generator, extractor, data, train, train_NF, found, clock)
+    drawn["missing"] = evidence.missing(work, reference, sets, data, config.neighbours, clock)
+    drawn["closest"] = evidence.closest(work, generator, sets[0], nearest_B, train, train_NF, clock)
     evaluated = Evaluated(
         model=model.fingerprint,
         judge=judge.fingerprint,
         extractor=extractor.name,
         samples=reference.samples,
         metrics=_metrics(found),
-        rows=tuple(MetricRow(**asdict(row)) for row in found.rows),
+        rows=_rows(found.rows),
         table=work.table("evaluation", found.to_frame()),
-        pictures=_pictures(work, loaded.module, extractor, data, found, model.images),
+        pictures=drawn,
         run=work.identity.id,
     )
     work.journal.metrics(model.images, _readings(evaluated))
@@ -186,13 +198,19 @@ def _learnt_from(config: PipelineConfig, data: Dataset) -> Images | StoredImages
 
 
 def _metrics(found: EvaluationTable) -> tuple[Metric, ...]:
-    """Without those that have no value, as a ratio to a floor of zero has none."""
-    floors = {row.metric: row.floor for row in found.rows}
-    return tuple(
-        Metric(metric=metric, value=value, spread=found.spread[metric], floor=floors[metric])
-        for metric, value in found.readings().items()
-        if math.isfinite(found.spread[metric])
-    )
+    """Without those of one class and those that have no value, as a ratio to a floor of zero."""
+    told = []
+    for row in found.rows:
+        spread = found.spread.get(row.metric, math.nan)
+        if math.isnan(spread) and row.low is not None and row.high is not None:
+            spread = (row.high - row.low) / 3.92
+        if "/" not in row.metric and row.value is not None and math.isfinite(spread):
+            told.append(Metric(metric=row.metric, value=row.value, spread=spread, floor=row.floor))
+    return tuple(told)
+
+
+def _rows(rows: Iterable[Row]) -> tuple[MetricRow, ...]:
+    return tuple(MetricRow(**asdict(row)) for row in rows)
 
 
 def _readings(evaluated: Evaluated) -> dict[str, float]:
@@ -207,16 +225,24 @@ def _readings(evaluated: Evaluated) -> dict[str, float]:
 
 def _judge(work: Work, extractor: ClassifierExtractor, data: Dataset) -> JudgeScores:
     """The confusion matrix as a table and a picture, and the accuracy with it."""
-    from ganlib.evaluation import accuracy_of, pictures
+    from ganlib.evaluation import NOISES, accuracy_of, classifier_rows, pictures, under_noise
+    from ganlib.evaluation.memory import some
+    from ganlib.evaluation.table import to_frame
 
-    held = data.load("test")
+    held, seed = data.load("test"), work.context.config.evaluation.seed
     scores = accuracy_of(extractor, held.image_NHWC, held.label_N)
     title = f"judge: {scores.accuracy:.2%} right"
     work.picture(
         0, "judge_confusion", pictures.confusion(data.classes, scores.confusion_KK, title=title)
     )
-    found = {"judge_accuracy": scores.accuracy, "judge_calibration_error": scores.calibration_error}
-    work.journal.metrics(0, found | ({} if scores.top5 is None else {"judge_top5": scores.top5}))
+    few = some(len(held))
+    few_NHWC, few_N = held.image_NHWC[few], held.label_N[few]
+    noisy = [(s, under_noise(extractor, few_NHWC, few_N, s, seed), len(few)) for s in NOISES]
+    rows = classifier_rows(scores, data.classes, noisy, extractor.name)
+    work.journal.metrics(
+        0,
+        {f"judge_{r.metric}": r.value for r in rows if r.value is not None and "/" not in r.metric},
+    )
     return JudgeScores(
         accuracy=scores.accuracy,
         top5=scores.top5,
@@ -228,53 +254,9 @@ def _judge(work: Work, extractor: ClassifierExtractor, data: Dataset) -> JudgeSc
         },
         samples=scores.samples,
         table=work.table("judge", scores.to_frame(data.classes)),
+        rows=_rows(rows),
+        rows_table=work.table("judge_rows", to_frame(rows)),
     )
-
-
-def _pictures(
-    work: Work,
-    generator: Any,
-    extractor: ClassifierExtractor,
-    data: Dataset,
-    found: EvaluationTable,
-    clock: int,
-) -> dict[str, str]:
-    """A grid by class, real beside generated, the classes' shares, and the nearest neighbours."""
-    import torch
-
-    from ganlib.evaluation import generate, grid_labels, nearest_neighbours, pictures
-
-    scale = max(1, round(48 / data.size))
-    label_N = grid_labels(len(data.classes), COLUMNS)
-    seed_N = torch.arange(len(label_N)) + work.context.config.evaluation.seed
-    image_NHWC = generate(generator, seed_N, label_N)
-    names = [data.classes[label] for label in label_N[::COLUMNS].tolist()]
-    train = _learnt_from(work.context.config, data)
-    step = max(1, len(image_NHWC) // NEAREST)
-    some_NHWC = image_NHWC[::step][:NEAREST]
-    near = nearest_neighbours(some_NHWC, train.image_NHWC, extractor)
-    made = {
-        "grid": pictures.grid(image_NHWC, COLUMNS, scale, names=names),
-        "real_beside_generated": _beside(data, image_NHWC, label_N, names, scale),
-        "classes": pictures.class_bars(data.classes, found.real_share_K, found.share_K),
-        "nearest": near.picture(some_NHWC, train.image_NHWC, scale=scale),
-    }
-    return {name: work.picture(clock, name, png) for name, png in made.items()}
-
-
-def _beside(data: Dataset, image_NHWC: Any, label_N: Any, names: list[str], scale: int) -> bytes:
-    """Left half of a row real, right half generated."""
-    import torch
-
-    from ganlib.evaluation import pictures
-
-    held, half = data.load("test"), COLUMNS // 2
-    rows = []
-    for start in range(0, len(label_N), COLUMNS):
-        real_NHWC = held.image_NHWC[held.label_N == label_N[start]][:half]
-        blank_NHWC = torch.full((half - len(real_NHWC), *real_NHWC.shape[1:]), 255).to(torch.uint8)
-        rows += [real_NHWC, blank_NHWC, image_NHWC[start : start + half]]
-    return pictures.grid(torch.cat(rows), 2 * half, scale, names=names, group=half)
 
 
 def _describe(made: EvaluationResult) -> str:

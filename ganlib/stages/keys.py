@@ -18,7 +18,7 @@ VERSIONS: dict[str, int] = {
     "classifiers": 1,
     "sweep": 1,
     "gan": 1,
-    "evaluate": 2,
+    "evaluate": 3,
     "check": 1,
 }
 

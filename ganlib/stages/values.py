@@ -168,6 +168,8 @@ class JudgeScores(Config):
     per_class: dict[str, float]
     samples: int
     table: str = Field(description="CSV: the confusion matrix")
+    rows: tuple[MetricRow, ...] = ()
+    rows_table: str | None = Field(default=None, description="CSV: rows, columns as a generator's")
 
 
 class EvaluationResult(Value):
@@ -180,7 +182,8 @@ class EvaluationResult(Value):
     folder: str
 
     def paths(self) -> tuple[str, ...]:
-        return (*self.candidate.paths(), self.judge.table)
+        rows = (self.judge.rows_table,) if self.judge.rows_table else ()
+        return (*self.candidate.paths(), self.judge.table, *rows)
 
 
 class RegisteredModel(Config):

@@ -40,12 +40,26 @@ def test_an_evaluation_has_its_evidence_on_disk_and_in_the_journal(trained: Trai
     assert len(of_class) == 10
     assert of_class["count"].sum() == 200
     assert set(found.candidate.pictures) == {
-        "grid", "real_beside_generated", "classes", "nearest",
+        "grid", "real_beside_generated", "classes", "nearest", "missing", "closest",
     }  # fmt: skip
     for path in found.candidate.pictures.values():
         assert Image.open(path).width > 50
     lines = list(read_journal(trained.home.spool / f"{result.run}.jsonl"))
-    assert {line["name"] for line in lines if line["kind"] == "table"} == {"evaluation", "judge"}
+    assert {line["name"] for line in lines if line["kind"] == "table"} == {
+        "evaluation", "judge", "judge_rows",
+    }  # fmt: skip
+    judged = {row.metric: row for row in found.judge.rows}
+    assert judged["accuracy"].value == found.judge.accuracy
+    assert judged["accuracy"].low < found.judge.accuracy < judged["accuracy"].high
+    assert judged["accuracy_noise_20"].value < found.judge.accuracy
+    counts = [judged[f"accuracy/{name}"].count for name in trained.dataset.classes]
+    assert sum(counts) == judged["accuracy"].count
+    assert list(pd.read_csv(found.judge.rows_table).columns) == columns
+    told = {row.metric: row for row in found.candidate.rows}
+    assert told["memorisation"].floor == pytest.approx(0.5, abs=0.1)
+    assert told["copied_share"].floor < 0.1
+    assert told["support"].low > 0
+    assert told["kernel_distance"].value > told["kernel_distance"].floor
     assert lines[-1]["status"] == "FINISHED"
 
 

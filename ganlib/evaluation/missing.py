@@ -1,0 +1,50 @@
+"""The real images that no generated one covers, class by class.
+
+N real images, S sample sets, H W pixels, C channels, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ganlib.evaluation.pictures import grid
+
+MOST_ROWS = 16
+
+
+def missed(covered_SN: Tensor, squared_radius_N: Tensor) -> Tensor:
+    """row_B of those that no sample set covers, the ones in the densest places first.
+
+    Where real images crowd, a generator that leaves them out misses most.
+    """
+    row_B = (~covered_SN.bool().any(0)).nonzero()[:, 0]
+    return row_B[squared_radius_N[row_B].argsort(stable=True)]
+
+
+def missing_picture(
+    image_NHWC: Tensor,
+    label_N: Tensor,
+    missed_B: Tensor,
+    names: Sequence[str],
+    *,
+    columns: int = 10,
+    scale: int = 1,
+) -> bytes:
+    """PNG: a row of missed images for each class, with how many of how many are missed.
+
+    The classes that miss the largest share of theirs, if there are more than fit.
+    """
+    label_B = label_N[missed_B]
+    gone_K = torch.bincount(label_B, minlength=len(names))
+    there_K = torch.bincount(label_N, minlength=len(names))
+    worst_K = (gone_K / there_K.clamp(min=1)).argsort(descending=True, stable=True)[:MOST_ROWS]
+    rows, told = [], []
+    for label in worst_K.sort().values.tolist():
+        row_B = missed_B[label_B == label][:columns]
+        blank = torch.full((columns - len(row_B), *image_NHWC.shape[1:]), 255, dtype=torch.uint8)
+        rows += [image_NHWC[row_B], blank]
+        told.append(f"{names[label]}: {gone_K[label]} of {there_K[label]}")
+    return grid(torch.cat(rows), columns, scale, names=told)

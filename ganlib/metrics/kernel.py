@@ -1,0 +1,170 @@
+"""Kernel distance: the unbiased squared MMD of the cubic kernel (Binkowski et al. 2018, section 4).
+
+N real samples, M generated ones, F features, P = F (F + 1) / 2 pairs of features. The kernel is
+(x.y / F + 1)^3. Its sums over pairs come from a block of the Gram matrix at a time, or from the
+moments up to the third, whose inner products they are: whichever takes fewer multiplications.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ganlib.metrics.neighbours import Part, blocks
+
+BLOCK = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class KernelMoments:
+    """Sums over samples that add across batches and ranks, float64.
+
+    first_F of x, second_P of products x_i x_j with i <= j, third_FP of x_h x_i x_j, and `own` of
+    each sample's kernel with itself.
+    """
+
+    count: int
+    first_F: Tensor
+    second_P: Tensor
+    third_FP: Tensor
+    own: Tensor
+
+    @staticmethod
+    def of(feature_NF: Tensor) -> KernelMoments:
+        size = feature_NF.shape[1]
+        one_P, two_P = torch.triu_indices(size, size, device=feature_NF.device)
+        wide = feature_NF.new_zeros((), dtype=torch.float64)
+        first_F, second_P = wide.new_zeros(size), wide.new_zeros(len(one_P))
+        third_FP, own = wide.new_zeros(size, len(one_P)), wide.clone()
+        step = max(1, 2**21 // len(one_P))
+        for rows in blocks(len(feature_NF), step):
+            x_BF = feature_NF[rows].double()
+            pair_BP = x_BF[:, one_P] * x_BF[:, two_P]
+            first_F += x_BF.sum(0)
+            second_P += pair_BP.sum(0)
+            third_FP.addmm_(x_BF.mT, pair_BP)
+            own += _cubic(x_BF.square().sum(1), size).sum()
+        return KernelMoments(len(feature_NF), first_F, second_P, third_FP, own)
+
+    def __add__(self, other: KernelMoments) -> KernelMoments:
+        return KernelMoments(
+            self.count + other.count,
+            self.first_F + other.first_F,
+            self.second_P + other.second_P,
+            self.third_FP + other.third_FP,
+            self.own + other.own,
+        )
+
+    def pairs(self, other: KernelMoments) -> Tensor:
+        """The kernel summed over all pairs of a sample of each."""
+        size = len(self.first_F)
+        one_P, two_P = torch.triu_indices(size, size, device=self.first_F.device)
+        twice_P = torch.where(one_P == two_P, 1.0, 2.0).double()
+        first = self.first_F @ other.first_F / size
+        second = (twice_P * self.second_P * other.second_P).sum() / size**2
+        third = ((self.third_FP * other.third_FP).sum(0) * twice_P).sum() / size**3
+        return self.count * other.count + 3 * first + 3 * second + third
+
+
+@dataclass(frozen=True, eq=False)
+class KernelSums:
+    """The kernel over pairs: of two different real samples, of two generated, of one of each.
+
+    Each is a row of numbers that are to be added, one for a block of rows, so that parts add to
+    the same number whatever their number is.
+    """
+
+    real_R: Tensor
+    fake_R: Tensor
+    cross_R: Tensor
+
+    @staticmethod
+    def of(real_NF: Tensor, fake_MF: Tensor, *, part: Part = (0, 1)) -> KernelSums:
+        """From blocks of the Gram matrices; a `part` leaves zeros for blocks of the others."""
+        return KernelSums(
+            _within(real_NF, part), _within(fake_MF, part), _across(real_NF, fake_MF, part)
+        )
+
+    def __add__(self, other: KernelSums) -> KernelSums:
+        return KernelSums(
+            self.real_R + other.real_R, self.fake_R + other.fake_R, self.cross_R + other.cross_R
+        )
+
+    def finish(self, reals: int, fakes: int) -> float:
+        """Unbiased, so that it may fall below 0; raises ValueError for fewer than two of each."""
+        return _unbiased(self.real_R.sum(), self.fake_R.sum(), self.cross_R.sum(), reals, fakes)
+
+
+def kernel_distance(real_NF: Tensor, fake_MF: Tensor) -> float:
+    """Over all pairs, in float64. Raises ValueError for fewer than two samples of either."""
+    reals, fakes, size = len(real_NF), len(fake_MF), real_NF.shape[1]
+    if cheaper_by_moments(reals, fakes, size):
+        real, fake = KernelMoments.of(real_NF), KernelMoments.of(fake_MF)
+        return _unbiased(
+            real.pairs(real) - real.own,
+            fake.pairs(fake) - fake.own,
+            real.pairs(fake),
+            reals,
+            fakes,
+        )
+    return KernelSums.of(real_NF, fake_MF).finish(reals, fakes)
+
+
+def subset_distances(
+    real_NF: Tensor, fake_MF: Tensor, subsets: Sequence[tuple[Tensor, Tensor]]
+) -> Tensor:
+    """distance_S of each pair of rows of either: as other programs report, by mean and spread."""
+    real_NF, fake_MF = real_NF.double(), fake_MF.double()
+    return torch.tensor(
+        [kernel_distance(real_NF[real_B], fake_MF[fake_B]) for real_B, fake_B in subsets],
+        dtype=torch.float64,
+    )
+
+
+def cheaper_by_moments(reals: int, fakes: int, size: int) -> bool:
+    """Fewer multiplications than half of both own Gram matrices and the whole one across."""
+    moments = (reals + fakes) * size * size * (size + 1) // 2
+    grams = size * (reals * reals // 2 + fakes * fakes // 2 + reals * fakes)
+    return moments < grams
+
+
+def _unbiased(real: Tensor, fake: Tensor, cross: Tensor, reals: int, fakes: int) -> float:
+    if min(reals, fakes) < 2:
+        raise ValueError(f"a kernel distance needs two samples of each, not {reals} and {fakes}")
+    within = real / (reals * (reals - 1)) + fake / (fakes * (fakes - 1))
+    return float(within - 2 * cross / (reals * fakes))
+
+
+def _cubic(product: Tensor, size: int) -> Tensor:
+    """In place."""
+    product.div_(size).add_(1)
+    return product.mul_(product.square())
+
+
+def _within(x_NF: Tensor, part: Part) -> Tensor:
+    """Each pair counted twice, by the blocks on and above the diagonal."""
+    count, size = x_NF.shape
+    sum_R = torch.zeros(-(-count // BLOCK), dtype=torch.float64, device=x_NF.device)
+    for rows in blocks(count, BLOCK, part):
+        x_BF = x_NF[rows].double()
+        own_BB = _cubic(x_BF @ x_BF.mT, size)
+        found = own_BB.sum() - own_BB.diagonal().sum()
+        for others in blocks(count, BLOCK):
+            if others.start > rows.start:
+                found = found + 2 * _cubic(x_BF @ x_NF[others].double().mT, size).sum()
+        sum_R[rows.start // BLOCK] = found
+    return sum_R
+
+
+def _across(x_NF: Tensor, y_MF: Tensor, part: Part) -> Tensor:
+    size = x_NF.shape[1]
+    sum_R = torch.zeros(-(-len(x_NF) // BLOCK), dtype=torch.float64, device=x_NF.device)
+    for rows in blocks(len(x_NF), BLOCK, part):
+        x_BF = x_NF[rows].double()
+        for others in blocks(len(y_MF), BLOCK):
+            found = _cubic(x_BF @ y_MF[others].double().mT, size).sum()
+            sum_R[rows.start // BLOCK] += found
+    return sum_R

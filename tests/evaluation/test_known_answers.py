@@ -1,0 +1,207 @@
+"""Every metric before generators whose faults are known: which sees what, and which is blind.
+
+The features are principal components of scikit-learn's digits, the judge its class means.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from sklearn.datasets import load_digits
+
+from ganlib.evaluation import (
+    EvaluationTable,
+    Reference,
+    SampleSet,
+    Seen,
+    copy_distance,
+    memorisation,
+    memorisation_rows,
+    tabulate,
+)
+from ganlib.metrics import distance, kernel_distance
+
+SIZE, K = 500, 5
+
+
+class World:
+    """Three parts of the digits: held out, trained on, and fresh ones that nobody has seen."""
+
+    def __init__(self) -> None:
+        raw = load_digits()
+        order = torch.randperm(len(raw.images), generator=torch.Generator().manual_seed(0))
+        image = torch.from_numpy(raw.images).double()[order] / 16
+        label = torch.from_numpy(raw.target).long()[order]
+        self.mean = image.flatten(1).mean(0)
+        centred = image.flatten(1) - self.mean
+        self.axes = torch.linalg.svd(centred[:1000], full_matrices=False).Vh[:20]
+        feature = centred @ self.axes.mT
+        self.centres = torch.stack([feature[label == own].mean(0) for own in range(10)])
+        self.parts = [
+            (image[rows], label[rows])
+            for rows in (slice(SIZE), slice(SIZE, 2 * SIZE), slice(2 * SIZE, None))
+        ]
+        held, train, _ = (self.seen(*part) for part in self.parts)
+        self.reference = Reference(held, train, torch.arange(SIZE), 10, "centres:components")
+        self.train = train
+
+    def seen(self, image, label):
+        feature = (image.flatten(1) - self.mean) @ self.axes.mT
+        return Seen(feature, -2 * torch.cdist(feature, self.centres).square(), label)
+
+    def remembered(self, fake):
+        held, train = self.reference.real.feature_NF, self.train.feature_NF
+        return memorisation(fake.feature_NF, train, held, copy_distance(held, train))
+
+    def faulty(self, fault):
+        """image, label of SIZE samples, made of fresh images but where the fault is otherwise."""
+        generator = torch.Generator().manual_seed(1)
+        (held, own), (train, learnt), (every, each) = self.parts
+        image, label = every[:SIZE], each[:SIZE]
+        match fault:
+            case "identical":
+                return held, own
+            case "real":
+                return image, label
+            case "class dropped":
+                eight = (label == 8).nonzero()[:, 0]
+                row = torch.arange(SIZE)
+                row[label == 3] = eight[torch.arange(int((label == 3).sum())) % len(eight)]
+                return image[row], label
+            case "half of each class":
+                feature, kept = self.seen(every, each).feature_NF, []
+                for digit in range(10):
+                    rows = (each == digit).nonzero()[:, 0]
+                    x = feature[rows] - feature[rows].mean(0)
+                    side = x @ torch.linalg.svd(x, full_matrices=False).Vh[0]
+                    kept.append(rows[side.argsort()[: len(rows) // 2]])
+                return every[torch.cat(kept)], each[torch.cat(kept)]
+            case "200 repeated":
+                row = torch.randint(200, (SIZE,), generator=generator)
+                return image[row], label[row]
+            case "copies":
+                return train, learnt
+            case "noise":
+                return torch.rand(image.shape, generator=generator).double(), label
+            case "blurred":
+                return F.avg_pool2d(image[:, None], 3, 1, 1)[:, 0], label
+
+
+FAULTS = (
+    "identical", "real", "class dropped", "half of each class", "200 repeated", "copies", "noise",
+    "blurred",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def world():
+    return World()
+
+
+@pytest.fixture(scope="module")
+def tables(world) -> dict[str, EvaluationTable]:
+    found = {}
+    floor = world.remembered(world.seen(*world.faulty("real")))
+    for fault in FAULTS:
+        fake = world.seen(*world.faulty(fault))
+        sums = world.reference.compare(fake.feature_NF, K)
+        taken = SampleSet(1, fake, fake.label_N, sums)
+        table = tabulate(world.reference, [taken], neighbours=K, present_share=0.02)
+        memory = memorisation_rows(world.remembered(fake), floor, "centres:components")
+        found[fault] = replace(table, rows=table.rows + memory)
+    return found
+
+
+DROPPED, HALF, FEW, COPIES, NOISE, BLURRED = FAULTS[2:]
+# How far off its floor counts as seen, and which faults are.
+SEES = {
+    "scaled_distance": (0.015, {DROPPED, HALF, FEW, NOISE, BLURRED}),
+    "kernel_distance": (0.0025, {DROPPED, HALF, FEW, NOISE, BLURRED}),
+    "precision": (0.05, {NOISE, BLURRED}),
+    "density": (0.1, {NOISE, BLURRED}),
+    "recall": (0.05, {DROPPED, HALF, FEW, NOISE, BLURRED}),
+    "coverage": (0.05, {DROPPED, HALF, FEW, NOISE, BLURRED}),
+    "intra_class_coverage": (0.05, {DROPPED, HALF, FEW, NOISE, BLURRED}),
+    "intra_class_coverage_min": (0.15, {DROPPED, HALF, FEW, NOISE, BLURRED}),
+    "intra_class_distance_max": (0.2, {DROPPED, HALF, FEW, NOISE, BLURRED}),
+    "inception_score": (0.6, {DROPPED, NOISE, BLURRED}),
+    "class_entropy": (0.05, {DROPPED, NOISE, BLURRED}),
+    "class_divergence": (0.05, {DROPPED, NOISE, BLURRED}),
+    "classes_present": (0.5, {DROPPED, NOISE}),
+    "label_agreement": (0.05, {DROPPED, NOISE, BLURRED}),
+    "memorisation": (0.2, {COPIES}),
+    "copied_share": (0.1, {COPIES}),
+}
+
+
+@pytest.mark.parametrize("metric", SEES)
+def test_what_it_sees_and_what_it_is_blind_to(tables, metric):
+    tolerance, seen = SEES[metric]
+    off = {fault: abs(tables[fault][metric].value - tables[fault][metric].floor)
+           for fault in FAULTS if fault != "identical"}  # fmt: skip
+    assert {fault for fault, value in off.items() if value > tolerance} == seen, off
+
+
+def test_a_set_before_itself(tables):
+    told = tables["identical"]
+    assert told["scaled_distance"].value == pytest.approx(0, abs=1e-9)
+    assert told["intra_class_distance_max"].value == pytest.approx(0, abs=1e-9)
+    for metric in ("precision", "recall", "coverage", "intra_class_coverage_min"):
+        assert told[metric].value == 1, metric
+    assert told["kernel_distance"].value < 0  # unbiased: each sample's own pair is left out
+
+
+def test_coverage_inside_the_class_that_was_dropped(tables):
+    told = tables[DROPPED]
+    worst = min(range(10), key=lambda digit: told[f"intra_class_coverage/{digit}"].value)
+    assert worst == 3
+    assert told["intra_class_coverage/3"].value == told["intra_class_coverage_min"].value
+    assert told["intra_class_coverage/3"].count < told["coverage"].count / 5
+    assert told["class_share/3"].value < 0.02
+
+
+def test_the_support_of_few_images_is_their_number(tables):
+    """Blurring draws images together, and is taken for repetition as well."""
+    few = tables[FEW]["support"]
+    assert few.low < 200 < few.high
+    assert few.value == pytest.approx(200, rel=0.1)
+    for fault in ("real", HALF, COPIES, NOISE):
+        assert tables[fault]["support"].value is None, fault
+        assert tables[fault]["support"].low > 20_000, fault
+        assert tables[fault]["support"].high is None, fault
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.7])
+def test_shifted_gaussians_have_their_closed_form(shift):
+    """N(0, I) and N(shift, 4 I): F shift^2 + F (2 - 1)^2, and the kernel's own expectation."""
+    generator, size = torch.Generator().manual_seed(0), 4
+    real = torch.randn(40_000, size, generator=generator, dtype=torch.float64)
+    fake = 2 * torch.randn(40_000, size, generator=generator, dtype=torch.float64) + shift
+    assert distance(real, fake) == pytest.approx(size * (shift**2 + 1), rel=0.03)
+
+    # E (x.y / F + 1)^3 = 1 + 3 m + 3 (v + m^2) + third moment, of x.y / F over independent pairs.
+    def expected(mean_a, scale_a, mean_b, scale_b):
+        x, y = Moment(mean_a, scale_a), Moment(mean_b, scale_b)
+        m1 = x.one * y.one
+        m2 = (x.two * y.two + (size - 1) * m1**2) / size
+        m3 = (
+            x.three * y.three
+            + 3 * (size - 1) * x.two * y.two * m1
+            + (size - 1) * (size - 2) * m1**3
+        ) / size**2
+        return 1 + 3 * m1 + 3 * m2 + m3
+
+    closed = expected(0, 1, 0, 1) + expected(shift, 2, shift, 2) - 2 * expected(0, 1, shift, 2)
+    assert kernel_distance(real, fake) == pytest.approx(closed, rel=0.05)
+
+
+class Moment:
+    """The raw moments of a normal number."""
+
+    def __init__(self, mean, scale):
+        self.one = mean
+        self.two = mean**2 + scale**2
+        self.three = mean**3 + 3 * mean * scale**2
