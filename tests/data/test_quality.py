@@ -219,6 +219,15 @@ def test_distances_are_those_of_a_full_matrix() -> None:
     assert outliers.distances(feature_NF[:5], 5).tolist() == [0.0] * 5
 
 
+def test_components_are_the_same_from_either_matrix() -> None:
+    wide_NF = torch.randn(40, 60, generator=torch.Generator().manual_seed(5))
+    centred_NF = wide_NF - wide_NF.mean(0)
+    turned_NF = centred_NF @ torch.linalg.svd(centred_NF, full_matrices=False).Vh.mT
+    tall_NF = torch.cat([wide_NF, wide_NF])
+    for found_NF in (outliers.components(wide_NF, 10), outliers.components(tall_NF, 10)[:40]):
+        assert torch.allclose(found_NF.abs(), turned_NF[:, :10].abs(), atol=1e-2)
+
+
 def test_ordinary_distances_hold_no_outliers_and_far_ones_are_found() -> None:
     ordinary_N = torch.randn(2000, generator=torch.Generator().manual_seed(2)).mul(0.2).exp()
     index, _ = outliers.surprising(ordinary_N)
