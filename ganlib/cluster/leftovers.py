@@ -23,6 +23,7 @@ from ganlib.storage import atomic
 from ganlib.training import process_started
 
 MARK = "GANLIB_RAY_SESSION"
+QUIET_S = 0.3
 
 
 def records_folder(log: Path) -> Path:
@@ -93,17 +94,20 @@ def end_processes(
 ) -> list[int]:
     """End these, their descendants and all that carry `mark`: asked first, after `grace_s` killed.
 
-    Returns the pids that were alive.
+    Returns the pids that were alive. One look that finds none does not end the search: a process
+    whose parent has just died and that is between fork and exec shows no mark for a moment.
     """
     seen: set[int] = set()
     deadline = time.monotonic() + grace_s
+    last_seen = time.monotonic()
     while True:
         alive = _alive(processes, mark)
         seen.update(alive)
-        late = time.monotonic() >= deadline
+        now = time.monotonic()
         for pid in alive:
-            _send(pid, signal.SIGKILL if late else signal.SIGTERM)
-        if not alive or time.monotonic() >= deadline + 10.0:
+            _send(pid, signal.SIGKILL if now >= deadline else signal.SIGTERM)
+        last_seen = now if alive else last_seen
+        if now - last_seen >= QUIET_S or now >= deadline + 10.0:
             return sorted(seen)
         time.sleep(0.05)
 

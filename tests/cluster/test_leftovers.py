@@ -28,6 +28,21 @@ SPAWNS = [
     "sys.stdin.read()",
 ]
 
+# Ended, it leaves a child that shows the mark only later, as one between fork and exec does.
+HANDS_ON = [
+    sys.executable,
+    "-c",
+    "import os, signal, subprocess, sys\n"
+    f"mark = os.environ.pop('{MARK}')\n"
+    f"late = f'sleep 0.1; {MARK}={{mark}} exec sleep 60'\n"
+    "def end(*_):\n"
+    "    subprocess.Popen(['sh', '-c', late], stdout=subprocess.DEVNULL, start_new_session=True)\n"
+    "    os._exit(0)\n"
+    "signal.signal(signal.SIGTERM, end)\n"
+    "print('ready', flush=True)\n"
+    "sys.stdin.read()",
+]
+
 
 @pytest.fixture
 def start() -> Iterator[object]:
@@ -58,6 +73,14 @@ def test_the_marked_and_their_children_end_and_others_live(start):
     assert process_started(child) is None
     assert ours.wait(10) == -signal.SIGTERM
     assert other.poll() is None
+
+
+def test_a_child_left_in_the_last_moment_is_ended_too(start):
+    ours = start(HANDS_ON, **{MARK: "m5"})
+    assert ours.stdout.readline() == "ready\n"
+    (first, child) = sorted(end_processes([], "m5"), key=lambda pid: pid != ours.pid)
+    assert (first, ours.wait(10)) == (ours.pid, 0)
+    assert process_started(child) is None
 
 
 def test_a_pid_used_again_is_left_alone(start):
