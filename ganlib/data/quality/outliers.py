@@ -18,7 +18,7 @@ def components(feature_NF: Tensor, count: int = COMPONENTS) -> Tensor:
     centred_NF = feature_NF - feature_NF.mean(0)
     if len(feature_NF) < feature_NF.shape[1]:  # the same from the smaller matrix
         value_N, vector_NN = torch.linalg.eigh((centred_NF @ centred_NF.mT).double())
-        along_NN = vector_NN * value_N.clamp(min=0).sqrt()
+        along_NN: Tensor = vector_NN * value_N.clamp(min=0).sqrt()
         return along_NN.flip(1)[:, :count].to(feature_NF.dtype)
     _, vector_FF = torch.linalg.eigh((centred_NF.mT @ centred_NF).double())
     turned_NF: Tensor = centred_NF @ vector_FF.flip(1)[:, :count].to(feature_NF.dtype)
