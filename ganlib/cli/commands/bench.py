@@ -202,6 +202,123 @@ def check(options: Options, seeds: tuple[int, ...], each: int, out: Path) -> Ans
     return _answer(told, told["passed"])
 
 
+@bench.command(epilog=EPILOG)
+@common
+@click.option("--images", default=10_000, show_default=True, type=click.IntRange(1000))
+@click.option("--size", default=64, show_default=True, type=click.IntRange(2), help="Features.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--threads", default=1, show_default=True, type=click.IntRange(1))
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1))
+def metrics(
+    options: Options, images: int, size: int, seed: int, threads: int, rounds: int
+) -> Answer:
+    """Metrics beside SciPy's, torch-fidelity's and prdc's on the same features: value and time.
+
+    The others are installed by who compares: pip install --no-deps torch-fidelity prdc tqdm. Ends
+    with 1 when a value differs by more than 1e-6 of itself, or, at a judge's 64 features, less
+    than five times their processor time is saved.
+
+    \b
+    ganlib bench metrics --size 2048 --rounds 1 --json
+    """
+    options.unused()
+    from ganlib.bench.metrics import bench_metrics
+
+    told = bench_metrics(
+        images,
+        size,
+        seed=seed,
+        threads=threads,
+        rounds=rounds,
+        say=lambda text: click.echo(text, err=True),
+    )
+    return _answer(told, told["passed"])
+
+
+@bench.command(epilog=EPILOG)
+@common
+@click.option(
+    "--dataset",
+    default="mnist",
+    show_default=True,
+    type=click.Choice(["digits", "fashion-mnist", "mnist"]),
+    help="And the recipe of that name.",
+)
+@click.option(
+    "--per-class",
+    default="10,50,100",
+    show_default=True,
+    metavar="N,N,...",
+    callback=lambda _context, _parameter, text: _counts(text),
+    help="Real images of each class.",
+)
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1, 1000))
+@click.option(
+    "--generated",
+    default=1000,
+    show_default=True,
+    type=click.IntRange(10),
+    help="Images of each class.",
+)
+@click.option(
+    "--out",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("bench-few"),
+    show_default=True,
+    help="Data, generators, pictures and results so far; the same command goes on from there.",
+)
+def few(
+    options: Options,
+    dataset: str,
+    per_class: tuple[int, ...],
+    seeds: int,
+    generated: int,
+    out: Path,
+) -> Answer:
+    """What a GAN adds for a classifier when there are few images of each class.
+
+    Test accuracy after the same number of steps on those images with tuned distortion, on what a
+    GAN generates that was trained on the same ones, and on both. MNIST is looked for in
+    GANLIB_DATA. One thread.
+
+    \b
+    GANLIB_DATA=/data ganlib bench few --per-class 10,50 --seeds 2 --json
+    """
+    from ganlib.bench.few import bench_few, table
+
+    named = os.environ.get("GANLIB_DATA")
+    told = bench_few(
+        out,
+        dataset=dataset,
+        per_class=per_class,
+        seeds=seeds,
+        generated=generated,
+        settings=options.assignments,
+        search=(Path(named),) if named else (),
+        say=lambda text: click.echo(text, err=True),
+    )
+
+    def show(console: Console) -> None:
+        from ganlib.cli import tables
+
+        columns, rows = table(told["rows"])
+        tables.show(console, columns, rows, right=columns)
+
+    return Answer(told, 0, show)
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    """Ascending whole numbers; raises click.BadParameter for what is none."""
+    try:
+        found = tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError:
+        found = ()
+    if not found or found[0] < 1:
+        raise click.BadParameter(f"{text!r} is not numbers above 0 with commas between, 10,50,100")
+    return found
+
+
 def _say(what: str, done: int, total: int) -> None:
     if done in (0, total) or done % max(1, total // 5) == 0:
         click.echo(f"{what}: {done} of {total}", err=True)

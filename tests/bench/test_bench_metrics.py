@@ -1,0 +1,37 @@
+"""The comparison of metrics: one side alone, its arithmetic, and what it says without others."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.linalg
+
+from ganlib.bench import metrics
+from ganlib.bench.metrics_sides import features, measured
+from ganlib.errors import ConfigError
+
+
+def test_our_side_measures_itself_and_is_scipys_value():
+    told = measured({"side": "ours", "count": 300, "size": 8, "seed": 3, "threads": 1})
+    assert set(told["values"]) == {"frechet", "kernel", "prdc", "inception_score"}
+    assert set(told["seconds"]) == set(told["cpu_seconds"]) == set(told["values"])
+    real, fake, _ = (side.numpy() for side in features(300, 8, 3))
+    a, b = np.cov(real, rowvar=False), np.cov(fake, rowvar=False)
+    expected = np.square(real.mean(0) - fake.mean(0)).sum() + np.trace(
+        a + b - 2 * scipy.linalg.sqrtm(a @ b).real
+    )
+    assert told["values"]["frechet"] == pytest.approx(expected, rel=1e-9)
+
+
+def test_differences_are_relative_and_a_second_opinion_is_of_the_same_figure():
+    ours = {"frechet": 2.0, "prdc": {"recall": 0.5}}
+    others = {"frechet": 2.2, "frechet_scipy": 2.0, "prdc": {"recall": 0.5}}
+    found = metrics.compare(ours, others)
+    assert found == {"frechet": pytest.approx(1 / 11), "frechet_scipy": 0, "recall": 0}
+
+
+def test_without_the_others_it_says_how_to_install_them(monkeypatch):
+    monkeypatch.setattr(metrics, "OTHERS", {"no-such-package": "1.0"})
+    with pytest.raises(ConfigError, match="no-such-package is not installed") as caught:
+        metrics.bench_metrics(1000)
+    assert "no-such-package==1.0" in caught.value.hint
