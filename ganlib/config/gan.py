@@ -22,7 +22,16 @@ from ganlib.config.losses import (
     Wasserstein,
     refuse,
 )
-from ganlib.config.training import Adam, Budget, Cadence, Constant, Plateau, Precision, Schedule
+from ganlib.config.training import (
+    Adam,
+    Budget,
+    Cadence,
+    Compile,
+    Constant,
+    Plateau,
+    Precision,
+    Schedule,
+)
 
 
 class GeneratorConfig(Config):
@@ -73,6 +82,11 @@ class GanConfig(Config):
     cadence: Cadence = Cadence()
     plateau: Plateau | None = None
     precision: Precision = "auto"
+    compile: Compile = Field(
+        default="none",
+        description="forward passes by torch.compile, as CUDA graphs too if asked; minutes at the "
+        "start, and on a CPU no faster; left out with the reason where it does not work",
+    )
     seed: int = Field(default=0, ge=0, lt=2**31)
     init_from: str | None = Field(
         default=None, description="models:/name/version or models:/name@alias"

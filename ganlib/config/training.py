@@ -15,6 +15,9 @@ Precision = Literal["auto", "float64", "float32", "tf32", "bfloat16"]
 auto takes both bfloat16 and tf32 where they are faster, so a GPU has tf32 by default.
 """
 
+Compile = Literal["none", "inductor", "cuda_graphs"]
+"""What forward passes are compiled by; where it does not work, nothing is and the run says why."""
+
 
 class Adam(Config):
     """Kingma and Ba 2015; decoupled weight decay (Loshchilov and Hutter 2019) when it is not 0."""

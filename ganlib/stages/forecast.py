@@ -176,6 +176,7 @@ def _task(settings: GanConfig | ClassifierConfig, dataset: DatasetRef) -> Task:
     from ganlib.training.gan_task import GanTask
 
     device = torch.device("cpu")
+    settings = settings.model_copy(update={"compile": "none"})  # which would take minutes
     made: dict[str, Any] = {
         "size": dataset.size,
         "channels": dataset.channels,

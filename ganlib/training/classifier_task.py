@@ -22,7 +22,8 @@ from ganlib.errors import ConfigError
 from ganlib.losses.classification import balanced_weights, cross_entropy
 from ganlib.models import build_classifier, key_dropout, save_model
 from ganlib.models.custom import normalises_over_batch
-from ganlib.training.loop import Batch
+from ganlib.training.compiled import Passes
+from ganlib.training.feed import Batch, blank
 from ganlib.training.optimiser import Optimiser
 from ganlib.training.parts import mean, rows
 from ganlib.training.precision import Arithmetic
@@ -85,8 +86,12 @@ class ClassifierTask:
         self.classifier = arithmetic.place(classifier, device).train()
         self.optimiser = Optimiser(self.classifier, config.optimiser)
         self.weight_K = self._weights(count_K)
+        self.passes = Passes(config.compile, device, replicas, classifier=self.classifier)
+        share = config.batch_size // replicas.world
+        self.passes.rehearse(self, blank(share, size, channels, device))
 
     def step(self, batch: Batch, clock: int, replicas: Replicas) -> dict[str, Tensor]:
+        self.passes.begin()
         rate = factor(self.config.schedule, clock, self.config.budget.images)
         image_NCHW = self._distorted(self.arithmetic.images(batch.image_NHWC), clock, replicas)
         whole = Lesson(image_NCHW, batch.label_N)
@@ -109,7 +114,7 @@ class ClassifierTask:
     def _learnt(self, lesson: Lesson) -> tuple[Tensor, Tensor]:
         """The mean loss, and the share that was right."""
         with self.arithmetic.autocast(self.device):
-            logits_NK = self.classifier(lesson.image_NCHW)
+            logits_NK = self.passes("classifier", lesson.image_NCHW)
         logits_NK = logits_NK.to(self.arithmetic.dtype)
         loss_N = self._loss(logits_NK, lesson.label_N)
         right_N = self._right(logits_NK, lesson.label_N)

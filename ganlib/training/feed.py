@@ -25,6 +25,12 @@ class Batch:
     label_N: Tensor
 
 
+def blank(count: int, size: int, channels: int, device: torch.device) -> Batch:
+    """`count` black images of the first class."""
+    image_NHWC = torch.zeros(count, size, size, channels, dtype=torch.uint8, device=device)
+    return Batch(image_NHWC, torch.zeros(count, dtype=torch.int64, device=device))
+
+
 def feed(
     images: Images | StoredImages, replicas: Replicas, *, seed: int, batch: int, clocks: range
 ) -> Iterator[Batch]:

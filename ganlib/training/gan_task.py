@@ -6,6 +6,7 @@ N samples of this rank, C channels, H W pixels, Z latent
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from ganlib.models import build_discriminator, build_generator, draw, kind_of, s
 from ganlib.models.custom import normalises_over_batch
 from ganlib.models.norms import Spectra
 from ganlib.training import ema
+from ganlib.training.compiled import Passes
+from ganlib.training.feed import Batch, blank
 from ganlib.training.judging import Forward, Judging
-from ganlib.training.loop import Batch
 from ganlib.training.optimiser import Optimiser
 from ganlib.training.parts import mean
 from ganlib.training.precision import Arithmetic
@@ -77,9 +79,26 @@ class GanTask:
         self.penalties = build_penalties(config.penalties)
         self.sight = Sight(config.augmentation, config.seed, device)
         self.spectra = Spectra(self.generator, self.discriminator)
-        self.judging = Judging(config.discriminator, self.discriminator, arithmetic, device)
+        self.passes = Passes(
+            config.compile,
+            device,
+            replicas,
+            refused=_cannot_compile(config),
+            generator=self.generator,
+            discriminator=self.discriminator,
+        )
+        self.judging = Judging(
+            config.discriminator,
+            self.discriminator,
+            partial(self.passes, "discriminator"),
+            arithmetic,
+            device,
+        )
+        turn = config.batch_size // replicas.world * config.discriminator.steps
+        self.passes.rehearse(self, blank(turn, size, channels, device))
 
     def step(self, batch: Batch, clock: int, replicas: Replicas) -> Scalars:
+        self.passes.begin()
         draws = self.config.discriminator.steps
         rate = factor(self.config.schedule, clock, self.config.budget.images)
         at = At(clock, replicas, rate)
@@ -209,7 +228,7 @@ class GanTask:
 
     def _fake(self, half: Half) -> Tensor:
         with self.arithmetic.autocast(self.device):
-            image_NCHW: Tensor = self.generator(half.z_NZ, half.label_N)
+            image_NCHW = self.passes("generator", half.z_NZ, half.label_N)
         return image_NCHW
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -250,6 +269,12 @@ def _refuse_batch_norms(config: GanConfig, players: Mapping[str, nn.Module]) -> 
         norms = dict.fromkeys(players, "custom") | {name: "batch"}
         if reason := config.refusal(norms):
             raise ConfigError(f"{network.build}: {reason}", where=f"{name}.network")
+
+
+def _cannot_compile(config: GanConfig) -> str:
+    if not config.discriminator.unrolled:
+        return ""
+    return "discriminator.unrolled differentiates the discriminator's steps, so twice"
 
 
 def _share_above(real_N: Tensor, fake_N: Tensor) -> Tensor:

@@ -35,10 +35,14 @@ def pack(image_NCHW: Tensor, label_N: Tensor, images: int) -> tuple[Tensor, Tens
 
 @dataclass(frozen=True)
 class Judging:
-    """A discriminator as a configuration has it look: in packs, halves together or apart."""
+    """A discriminator as a configuration has it look: in packs, halves together or apart.
+
+    `look` is its forward pass, compiled perhaps; slopes are taken of the module itself.
+    """
 
     config: DiscriminatorConfig
     discriminator: nn.Module
+    look: Forward
     arithmetic: Arithmetic
     device: torch.device
 
@@ -53,7 +57,7 @@ class Judging:
         """-> logit_N of each pack, in the numbers of losses; of `forward` in its place if given."""
         image_NCHW, label_N = pack(image_NCHW, label_N, self.config.packing)
         with self.arithmetic.autocast(self.device) if autocast else nullcontext():
-            logit_N: Tensor = (forward or self.discriminator)(image_NCHW, label_N)
+            logit_N: Tensor = (forward or self.look)(image_NCHW, label_N)
         return logit_N.to(self.arithmetic.dtype)
 
     def both(

@@ -160,12 +160,15 @@ def begin(spec: RunSpec, replicas: Replicas, device: torch.device, tracker: Trac
         snapshots=Snapshots(
             open_store(str(Path(spec.run_folder) / "snapshots")), config.cadence.keep_snapshots
         ),
-        belongs=belongs_to(spec) | {"precision": arithmetic.name, "device": device.type},
+        belongs=belongs_to(spec)
+        | {"precision": arithmetic.name, "device": device.type, "compiled": task.passes.facts},
         fit=dataset.fit,
         arithmetic=arithmetic,
     )
     if replicas.rank == 0:
         session.snapshots.store.tidy()
+    if task.passes.reason:
+        session.tracker.note(f"not compiled by {config.compile}: {task.passes.reason}")
     if not _resume(session) and spec.init_from:
         _start_from(task, Path(spec.init_from), spec.kind)
     return session

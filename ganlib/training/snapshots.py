@@ -21,7 +21,7 @@ from ganlib.errors import ConfigError, Damaged, GanlibError, NotFound
 from ganlib.storage import Store
 
 FORMAT = 1
-ELASTIC = ("workers", "precision", "device")
+ELASTIC = ("workers", "precision", "device", "compiled")
 
 
 @dataclass(frozen=True)
