@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from safetensors import safe_open
+from safetensors.torch import save
 
-from ganlib.bench.sides import CPU, plain_players, plain_steps, task
-from ganlib.config import Cadence, fingerprint, load_recipe, overlay, parse_assignments
+from ganlib.bench.loops import LOOPS, Loop
+from ganlib.config import fingerprint, load_recipe, overlay, parse_assignments
 from ganlib.data import Dataset, prepare
-from ganlib.determinism import Replicas
 from ganlib.evaluation import ClassifierExtractor, Reference, score
 from ganlib.evaluation.reference import build
 from ganlib.models import load_model
-from ganlib.storage import read_json, write_json
+from ganlib.storage import read_json, write_bytes, write_json
 from ganlib.training import RunSpec
 from ganlib.training.execute import execute
-from ganlib.training.loop import Plan, Report, run
 from ganlib.training.memory import keep_freed
 
 COVERAGE = 0.8
 MINUTES = 10.0
 EVERY = 10_000
+LATER = 10
 
-Shown = Iterator[tuple[int, nn.Module]]
-"""Images shown so far, and the generator to look at, every so many images."""
+Score = Callable[[torch.nn.Module], float]
+Say = Callable[[str], None]
 
 
 def bench_quality(
@@ -39,13 +39,15 @@ def bench_quality(
     settings: Iterable[str] = (),
     minutes: float = MINUTES,
     search: tuple[Path, ...] = (),
-    say: Callable[[str], None] = lambda text: None,
+    say: Say = lambda text: None,
 ) -> dict[str, Any]:
     """CPU-minutes of one thread until the raw coverage of MNIST's test images reaches 0.8.
 
     A LeNet-5 judges, 10,000 generated images are compared with the 10,000, and evaluating is not
-    counted. A loop that has not come so far in `minutes` is reported as `> minutes`. What is done
-    is kept in `out`, and the same command goes on from there.
+    counted: it happens each 10,000 images, and later when a tenth more have been shown. A loop that
+    has not come so far in `minutes` is reported as `> minutes`. After each look the loop's state is
+    kept in `out`, and the same command goes on from there. Raises NotFound where MNIST cannot be
+    had.
     """
     torch.set_num_threads(1)
     keep_freed()
@@ -57,12 +59,16 @@ def bench_quality(
         held.image_NHWC, held.label_N, judge, None, config.evaluation.seed, other_NHWC=None
     )
     train = dataset.load("train")
+    look = _look(config, reference, judge)
     cells = {}
-    for name, loop in (("ours", _ours), ("plain", _plain)):
+    for name, loop in LOOPS.items():
         path = out / f"quality-{name}-{fingerprint(config, minutes)[:8]}.json"
         if not path.exists():
-            found = _until(loop(config, train), reference, judge, config, minutes, name, say)
+            begun = path.with_suffix(".safetensors")
+            say(f"training {name}")
+            found = _until(loop(config, train), look, begun, minutes, say)
             write_json(path, found)
+            begun.unlink(missing_ok=True)
         cells[name] = read_json(path)
     return {
         "recipe": "mnist",
@@ -70,14 +76,13 @@ def bench_quality(
         "coverage": COVERAGE,
         "threads": 1,
         "seeds": {"gan": config.gan.seed, "evaluation": config.evaluation.seed},
+        "cpu_minutes": {name: cell["cpu_minutes"] for name, cell in cells.items()},
         "cells": cells,
         "load_average": os.getloadavg()[0],
     }
 
 
-def _judge(
-    config: Any, dataset: Dataset, out: Path, say: Callable[[str], None]
-) -> ClassifierExtractor:
+def _judge(config: Any, dataset: Dataset, out: Path, say: Say) -> ClassifierExtractor:
     say("training the judge")
     spec = RunSpec.of(
         config.classifier,
@@ -88,19 +93,8 @@ def _judge(
     return ClassifierExtractor(load_model(Path(execute(spec).model)), "judge:features")
 
 
-def _until(
-    shown: Shown,
-    reference: Reference,
-    judge: ClassifierExtractor,
-    config: Any,
-    minutes: float,
-    name: str,
-    say: Callable[[str], None],
-) -> dict[str, Any]:
-    spent, series = 0.0, []
-    begun = time.process_time()
-    for images, generator in shown:
-        spent += time.process_time() - begun
+def _look(config: Any, reference: Reference, judge: ClassifierExtractor) -> Score:
+    def coverage(generator: torch.nn.Module) -> float:
         was_training = generator.training
         found = score(
             generator.eval(),
@@ -111,37 +105,46 @@ def _until(
             present_share=config.evaluation.present_share,
         )
         generator.train(was_training)
-        series.append({"images": images, "cpu_minutes": spent / 60, "coverage": found["coverage"]})
-        say(f"{name}: {images:,} images, {spent / 60:.2f} min, coverage {found['coverage']:.3f}")
-        if found["coverage"] >= COVERAGE or spent >= 60 * minutes:
-            break
-        begun = time.process_time()
+        return found.coverage
+
+    return coverage
+
+
+def _until(loop: Loop, look: Score, begun: Path, minutes: float, say: Say) -> dict[str, Any]:
+    """Train until `look` gives enough or the minutes are used up; what is in `begun` is not done
+    again.
+    """
+    series = _resumed(loop, begun)
+    images, spent = (series[-1]["images"], series[-1]["cpu_minutes"]) if series else (0, 0.0)
+    if not (series and _over(series, minutes)):
+        since = time.process_time()
+        for shown in loop.shown(images, EVERY):
+            if shown < images + images // LATER:
+                continue
+            images = shown
+            spent += (time.process_time() - since) / 60
+            found = look(loop.generator)
+            series.append({"images": images, "cpu_minutes": spent, "coverage": found})
+            say(f"{images:,} images, {spent:.2f} CPU-minutes, coverage {found:.3f}")
+            state = {name: tensor.contiguous() for name, tensor in loop.state_dict().items()}
+            write_bytes(begun, save(state, metadata={"series": json.dumps(series)}))
+            if _over(series, minutes):
+                break
+            since = time.process_time()
     reached = series[-1]["coverage"] >= COVERAGE
     told: float | str = series[-1]["cpu_minutes"] if reached else f"> {minutes:g}"
     return {"cpu_minutes": told, "reached": reached, "series": series}
 
 
-def _ours(config: Any, train: Any) -> Shown:
-    gan, far = config.gan, 2**40
-    cadence = Cadence(report=EVERY, evaluate=far, sample=far, snapshot=far)
-    plan = Plan(far, gan.batch_size, cadence, gan.seed, gan.discriminator.steps)
-    built = task(config, CPU)
-    for moment in run(built, train, plan, Replicas()):
-        if isinstance(moment, Report):
-            yield moment.clock, built.average
+def _over(series: list[dict[str, float]], minutes: float) -> bool:
+    return series[-1]["coverage"] >= COVERAGE or series[-1]["cpu_minutes"] >= minutes
 
 
-def _plain(config: Any, train: Any) -> Shown:
-    generator, discriminator = plain_players(config)
-    image_NCHW = train.image_NHWC.permute(0, 3, 1, 2).float() / 127.5 - 1
-    loader = DataLoader(
-        TensorDataset(image_NCHW.contiguous(), train.label_N),
-        batch_size=config.gan.batch_size,
-        shuffle=True,
-        drop_last=True,
-    )
-    before = 0
-    for images in plain_steps(config, generator, discriminator, loader):
-        if images // EVERY > before // EVERY:
-            yield images, generator
-        before = images
+def _resumed(loop: Loop, begun: Path) -> list[dict[str, Any]]:
+    if not begun.exists():
+        return []
+    with safe_open(begun, "pt") as file:
+        names = file.keys()
+        loop.load_state_dict({name: file.get_tensor(name) for name in names})
+        series: list[dict[str, Any]] = json.loads(file.metadata()["series"])
+    return series

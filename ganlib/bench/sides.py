@@ -72,18 +72,24 @@ def bare(config: Any, image_NHWC: Tensor, label_N: Tensor) -> Iterator[int]:
 
 def plain(config: Any, image_NHWC: Tensor, label_N: Tensor) -> Iterator[int]:
     """As tutorials write it: DataLoader, float32, two Adams, `.item()` of each loss every step."""
-    generator, discriminator = plain_players(config)
+    players = plain_players(config)
+    adams = plain_adams(config, *players)
+    loader = plain_loader(config, image_NHWC, label_N)
+    for number, shown in enumerate(plain_steps(config, players, adams, loader), 1):
+        if number % 10 == 0:
+            yield shown
+
+
+def plain_loader(
+    config: Any, image_NHWC: Tensor, label_N: Tensor
+) -> DataLoader[tuple[Tensor, ...]]:
     image_NCHW = image_NHWC.permute(0, 3, 1, 2).float() / 127.5 - 1
-    loader = DataLoader(
+    return DataLoader(
         TensorDataset(image_NCHW.contiguous(), label_N),
         batch_size=config.gan.batch_size,
         shuffle=True,
         drop_last=True,
     )
-    steps = plain_steps(config, generator, discriminator, loader)
-    for number, shown in enumerate(steps, 1):
-        if number % 10 == 0:
-            yield shown
 
 
 def plain_players(config: Any) -> tuple[nn.Module, nn.Module]:
@@ -110,15 +116,10 @@ def expressible(config: Any) -> str:
     return ", ".join(names)
 
 
-def plain_steps(
-    config: Any, generator: nn.Module, discriminator: nn.Module, loader: Any
-) -> Iterator[int]:
-    """Images shown after each turn: the recipe's steps of both players, one after the other.
-
-    As tutorials do, the generator's first step is on the fakes the discriminator has just seen.
-    """
+def plain_adams(
+    config: Any, generator: nn.Module, discriminator: nn.Module
+) -> tuple[torch.optim.Adam, torch.optim.Adam]:
     gan: GanConfig = config.gan
-    loss = adversarial.build(gan.loss)
     adam_g, adam_d = (
         torch.optim.Adam(player.parameters(), lr=at.learning_rate, betas=(at.beta1, at.beta2))
         for player, at in (
@@ -126,13 +127,32 @@ def plain_steps(
             (discriminator, gan.discriminator.optimiser),
         )
     )
+    return adam_g, adam_d
+
+
+def plain_steps(
+    config: Any,
+    players: tuple[nn.Module, nn.Module],
+    adams: tuple[torch.optim.Adam, torch.optim.Adam],
+    loader: Any,
+    shown: int = 0,
+) -> Iterator[int]:
+    """Images shown after each turn: the recipe's steps of both players, one after the other.
+
+    `shown` is where it goes on, a whole number of turns.
+
+    As tutorials do, the generator's first step is on the fakes the discriminator has just seen.
+    """
+    gan: GanConfig = config.gan
+    loss = adversarial.build(gan.loss)
+    (generator, discriminator), (adam_g, adam_d) = players, adams
 
     def fake_of(label: Tensor) -> Tensor:
         z = torch.randn(len(label), generator.latent_size)  # type: ignore[call-overload]
         made: Tensor = generator(z, label)
         return made
 
-    shown = turn = 0
+    turn = shown // gan.batch_size
     while True:
         for real, label in loader:
             fake = fake_of(label)

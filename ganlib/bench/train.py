@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -25,6 +26,8 @@ def bench_train(
     threads: int = 2,
     rounds: int = 5,
     seconds: float = 8.0,
+    quality: Path | None = None,
+    search: tuple[Path, ...] = (),
     say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Images/s of ganlib's loop, of its bare step, and of the plain loop, round after round.
@@ -34,6 +37,8 @@ def bench_train(
     the loop adds to the bare step, as a share. `gflops` stands beside the best the machine does
     with one large convolution, which is what limits both. `passed` is none but for what is
     promised: the recipe cifar10 as it stands, on two threads of a CPU that multiplies bfloat16.
+    With `quality`, a folder, `bench_quality` comes first, which keeps there what it has done:
+    `quality` is its answer, whatever the recipe, and none without.
     The memory that a step frees is kept for the next in our processes alone, as in training.
     Raises ConfigError for a recipe that the plain loop cannot express.
     """
@@ -50,6 +55,11 @@ def bench_train(
             where=recipe,
             hint="take another recipe, or switch them off with --set",
         )
+    reached = None
+    if quality is not None:
+        from ganlib.bench.quality import bench_quality
+
+        reached = bench_quality(quality, search=search, say=say)
     machine = measure({**asked, "side": "machine"})
     turns = []
     for number in range(rounds):
@@ -91,6 +101,7 @@ def bench_train(
         "peak_gflops": machine["peak_gflops"],
         "peak_mb": turns[-1]["peak_mb"],
         "target": {"ratio": TARGET, "overhead": OVERHEAD},
+        "quality": reached,
         "passed": median(ratios) >= TARGET and overhead <= OVERHEAD if promised else None,
         "load_average": turns[-1]["load_average"],
         "rounds": turns,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from ganlib.bench import quality
 from ganlib.bench.scale import bench_scale
 from ganlib.bench.train import bench_train, measure
 from ganlib.errors import ConfigError, StageFailed
@@ -13,8 +15,15 @@ from ganlib.errors import ConfigError, StageFailed
 SMALL = ("gan.generator.network.width=8", "gan.discriminator.network.width=8")
 
 
-def test_it_reports_both_loops_and_what_limits_them() -> None:
-    found = bench_train("digits", settings=SMALL, threads=1, rounds=1, seconds=0.3)
+def test_it_reports_both_loops_and_what_limits_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached = {"cpu_minutes": {"ours": 1.5, "plain": "> 10"}}
+    monkeypatch.setattr(quality, "bench_quality", lambda out, **_: reached | {"out": str(out)})
+    found = bench_train(
+        "digits", settings=SMALL, threads=1, rounds=1, seconds=0.3, quality=tmp_path
+    )
+    assert found["quality"] == reached | {"out": str(tmp_path)}
     turn = found["rounds"][0]
     assert found["ratio"] == turn["ours_images_per_s"] / turn["plain_images_per_s"]
     assert found["ratio_spread"] == [found["ratio"], found["ratio"]]
