@@ -18,6 +18,7 @@ from ganlib.config.training import (
     Optimiser,
     Precision,
     Schedule,
+    outgrown,
 )
 
 Weight = Annotated[float, Field(ge=0)]
@@ -94,7 +95,9 @@ class ClassifierConfig(Config):
         )
 
     @model_validator(mode="after")
-    def _some_class_counts(self) -> ClassifierConfig:
+    def _parts_combine(self) -> ClassifierConfig:
+        if reason := outgrown(self.batch_size, self.schedule, self.budget):
+            raise ValueError(reason)
         if isinstance(self.class_weights, tuple) and not any(self.class_weights):
             raise ValueError("class_weights are all 0, and nothing would be learnt")
         return self

@@ -31,6 +31,7 @@ from ganlib.config.training import (
     Plateau,
     Precision,
     Schedule,
+    outgrown,
 )
 
 
@@ -99,7 +100,8 @@ class GanConfig(Config):
             name: "custom" if isinstance(network, Custom) else network.norm
             for name, network in players.items()
         }
-        reason = self.refusal(norms) or self._unrolls() or self._adapts()
+        reason = self.refusal(norms) or self._unrolls() or self._adapts() or self._asks()
+        reason = reason or outgrown(self.batch_size, self.schedule, self.budget)
         if reason:
             raise ValueError(reason)
         return self
@@ -124,6 +126,20 @@ class GanConfig(Config):
                 "to a probability, or take the loss hinge, non_saturating or minimax"
             )
         return ""
+
+    def _asks(self) -> str:
+        """Both players know the class, or neither."""
+        generator, discriminator = self.generator.network, self.discriminator.network
+        if isinstance(generator, Custom) or isinstance(discriminator, Custom):
+            return ""
+        asked, judged = generator.conditioning != "none", discriminator.conditioning != "none"
+        if asked == judged:
+            return ""
+        knows, blind = ("generator", "discriminator") if asked else ("discriminator", "generator")
+        return (
+            f"{knows}.network.conditioning is {getattr(self, knows).network.conditioning} and that "
+            f"of the {blind} is none, so that nobody would teach the class: set both or neither"
+        )
 
     def _unrolls(self) -> str:
         if not self.discriminator.unrolled:

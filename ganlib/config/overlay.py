@@ -61,11 +61,17 @@ def overlay(config: C, changes: Mapping[str, Any]) -> C:
     """`config` with the values at dotted paths replaced and everything validated again.
 
     Raises ConfigError naming the nearest valid path for one that does not exist, or the path and
-    the reason for a value that is refused. Setting `x.kind` alone starts `x` from its defaults.
+    the reason for a value that is refused. Setting `x.kind` starts `x` from its defaults, and what
+    else is set of `x`, before or after it, counts.
     """
     tree = config.model_dump(mode="python")
+    # Kinds first, outer ones before inner: a kind starts from its defaults, whatever the order.
+    order = sorted(changes, key=lambda path: (not path.endswith(".kind"), path.count(".")))
+    for path in (path for path in order if path.endswith(".kind")):
+        _assign(config, tree, path, changes[path])
     for path, value in changes.items():
-        _assign(config, tree, path, value)
+        if not path.endswith(".kind"):
+            _assign(config, tree, path, value)
     if isinstance(changes, Assignments):
         for path, text in _texts(type(config), tree, changes):
             _assign(config, tree, path, text)

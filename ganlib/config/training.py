@@ -124,3 +124,15 @@ class Plateau(Config):
     patience: int = Field(default=5, ge=2)
     min_delta: float = Field(default=0.005, ge=0)
     min_images: int = Field(default=0, ge=0)
+
+
+def outgrown(batch_size: int, schedule: Schedule, budget: Budget) -> str:
+    """Why `budget` is too small for a batch or for the warm-up, or nothing where it is not."""
+    if batch_size > budget.images:
+        return f"batch_size is {batch_size}, and budget.images only {budget.images}"
+    if schedule.warmup_images >= budget.images:
+        return (
+            f"schedule.warmup_images is {schedule.warmup_images}, so that budget.images "
+            f"{budget.images} would end before the rate is reached"
+        )
+    return ""

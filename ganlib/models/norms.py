@@ -16,7 +16,10 @@ Norm = Literal["none", "batch", "instance", "layer", "spectral"]
 
 
 class Replicas(Protocol):
-    """What a layer asks of data parallelism: how many ranks, and a differentiable sum over them."""
+    """What a layer asks of data parallelism: its place, and a differentiable sum over ranks."""
+
+    @property
+    def rank(self) -> int: ...
 
     @property
     def world(self) -> int: ...
@@ -27,7 +30,7 @@ class Replicas(Protocol):
 class Alone:
     """The only rank."""
 
-    world = 1
+    rank, world = 0, 1
 
     def sum(self, tensor: Tensor) -> Tensor:
         return tensor
@@ -75,12 +78,14 @@ class BatchNorm(nn.Module):
         axes = [axis for axis in range(x_NCHW.ndim) if axis != 1]
         wide_NCHW = x_NCHW.to(self.running_mean.dtype)
         var_C, mean_C = torch.var_mean(wide_NCHW, axes, correction=0)
-        # Moments around a value that all ranks know, so that one sum loses no digits.
-        around_C = self.running_mean.clone()
-        offset_C = mean_C - around_C
-        sums_2C = self.replicas.sum(torch.stack([offset_C, var_C + offset_C * offset_C]))
-        offset_C, square_C = sums_2C / self.replicas.world
-        mean_C, var_C = around_C + offset_C, square_C - offset_C * offset_C
+        # Each rank's moments in a row of their own: a sum of squares would lose digits (Chan et al.
+        # 1983, eq. 1.5b, for equally many samples).
+        own = torch.arange(self.replicas.world, device=mean_C.device) == self.replicas.rank
+        moments_2C = torch.stack([mean_C, var_C])
+        moments_W2C = self.replicas.sum(own[:, None, None].to(moments_2C.dtype) * moments_2C)
+        mean_WC, var_WC = moments_W2C.unbind(1)
+        mean_C = mean_WC.mean(0)
+        var_C = var_WC.mean(0) + (mean_WC - mean_C).square().mean(0)
 
         count = x_NCHW.numel() // x_NCHW.shape[1] * self.replicas.world
         with torch.no_grad():

@@ -11,7 +11,7 @@ from torch import nn
 def half_life(limit: int, ramp: float, clock: int) -> float:
     """Images after which an old weight counts half: short at first, so that the start is forgotten.
 
-    Karras et al. 2022 (StyleGAN-XL's code names it ramp-up): min(limit, ramp * clock).
+    The ramp-up of StyleGAN2-ADA (Karras et al. 2020, its code): min(limit, ramp * clock).
     """
     return min(float(limit), ramp * clock)
 

@@ -104,22 +104,23 @@ class GanTask:
         at = At(clock, replicas, rate)
         turns = list(zip(batch.image_NHWC.chunk(draws), batch.label_N.chunk(draws), strict=True))
         before = clock // (draws * self.config.batch_size) * draws
-        scalars: Scalars = {}
 
         self.discriminator.requires_grad_(True)
+        judged = []
         for turn, (real_NHWC, label_N) in enumerate(turns):
             half = self._half(real_NHWC, label_N, f"discriminator/{turn}", at)
-            scalars |= self._discriminator_step(half, before + turn, at)
+            judged.append(self._discriminator_step(half, before + turn, at))
 
         self.discriminator.requires_grad_(False)
+        made = []
         for turn in range(self.config.generator.steps):
             half = self._half(*turns[turn % draws], f"generator/{turn}", at)
-            scalars |= self._generator_step(half, at)
+            made.append(self._generator_step(half, at))
 
         shown = draws * self.config.batch_size
         length = ema.half_life(self.config.ema.half_life, self.config.ema.ramp, clock + shown)
         ema.follow(self.average, self.generator, shown, length)
-        return scalars
+        return mean(judged) | mean(made)
 
     def _half(self, real_NHWC: Tensor, label_N: Tensor, purpose: str, at: At) -> Half:
         """Noise is drawn for all ranks and sliced, so that it does not depend on their number."""

@@ -16,7 +16,7 @@ def rows(count: int, parts: int) -> Iterator[slice]:
 
 
 def mean(told: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Of the scalars of equally large parts."""
+    """Of the scalars of equally large parts, or of the steps of one turn."""
     if len(told) == 1:
         return dict(told[0])
     return {name: torch.stack([one[name] for one in told]).mean() for name in told[0]}

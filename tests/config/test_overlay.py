@@ -32,6 +32,12 @@ def test_a_leaf_changes_and_nothing_else() -> None:
     assert BASE.gan.generator.optimiser.learning_rate != 1e-4
 
 
+def test_a_kind_and_its_values_are_set_in_any_order() -> None:
+    values = ["classifier.network.kind=resnet", "classifier.network.width=24"]
+    assert changed(*values) == changed(*reversed(values))
+    assert changed(*reversed(values)).classifier.network.width == 24
+
+
 def test_a_kind_alone_starts_from_its_defaults() -> None:
     assert changed("gan.loss.kind=non_saturating").gan.loss == NonSaturating()
     deeper = changed("classifier.network.kind=resnet", "classifier.network.width=8")

@@ -265,6 +265,18 @@ def test_lazy_penalties_cost_on_average_what_they_cost_at_every_step() -> None:
     assert told[3][::3] == pytest.approx([3 * value for value in told[1][::3]])
 
 
+@pytest.mark.parametrize(
+    ("every", "due"), [(2, [True] * 6), (3, [True, True, False, True, True, False])]
+)
+def test_a_lazy_penalty_is_told_whichever_step_of_a_turn_it_falls_on(
+    every: int, due: list[bool]
+) -> None:
+    lazy = {"penalties.r1": {"gamma": 2, "every": every}, "discriminator.network.norm": "none"}
+    task = built(overlay(BASE, lazy | {"discriminator.steps": 2}), Replicas())
+    told = [float(step(task, number, Replicas())["penalty_r1"]) for number in range(6)]
+    assert [value > 0 for value in told] == due
+
+
 def test_the_augmentation_follows_the_signs() -> None:
     """Up by its speed where every real image is seen through, and down again where none is."""
     config = Ada(every=2, images_to_full=1000, maximum=0.05)

@@ -1,0 +1,32 @@
+"""What of a GAN or a classifier does not go together is refused, with the reason."""
+
+from __future__ import annotations
+
+import pytest
+
+from ganlib.config import load_recipe, overlay
+from ganlib.errors import ConfigError
+
+GENERATOR = "gan.generator.network.conditioning"
+DISCRIMINATOR = "gan.discriminator.network.conditioning"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({GENERATOR: "none"}, "discriminator.network.conditioning is projection .* generator"),
+        ({DISCRIMINATOR: "none"}, "generator.network.conditioning is concatenation .* none"),
+        ({"gan.batch_size": 10**9}, "batch_size is 1000000000, and budget.images only"),
+        ({"classifier.batch_size": 10**9}, "batch_size is 1000000000, and budget.images only"),
+        ({"gan.schedule.warmup_images": 10**8}, "warmup_images is 100000000"),
+        ({"classifier.schedule.warmup_images": 10**8}, "warmup_images is 100000000"),
+    ],
+)
+def test_it_is_refused(changes: dict[str, object], reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        overlay(load_recipe("digits"), changes)
+
+
+def test_neither_player_need_know_the_class() -> None:
+    gan = overlay(load_recipe("digits"), {GENERATOR: "none", DISCRIMINATOR: "none"}).gan
+    assert gan.generator.network.conditioning == gan.discriminator.network.conditioning == "none"
