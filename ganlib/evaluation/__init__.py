@@ -27,6 +27,7 @@ from ganlib.evaluation.score import (
     tabulate,
 )
 from ganlib.evaluation.table import EvaluationTable, Row
+from ganlib.evaluation.teaching import generated_images, mixed, taught_accuracy
 
 __all__ = [
     "NOISES",
@@ -49,12 +50,14 @@ __all__ = [
     "classifier_rows",
     "copy_distance",
     "generate",
+    "generated_images",
     "grid_labels",
     "interpolate",
     "memorisation",
     "memorisation_rows",
     "missed",
     "missing_picture",
+    "mixed",
     "nearest_neighbours",
     "render",
     "repeated",
@@ -62,6 +65,7 @@ __all__ = [
     "sample_sets",
     "score",
     "tabulate",
+    "taught_accuracy",
     "truncate",
     "under_noise",
 ]

@@ -282,6 +282,13 @@ def metrics(
     help="Images of each class.",
 )
 @click.option(
+    "--repeats",
+    default=2,
+    show_default=True,
+    type=click.IntRange(1, 100),
+    help="Classifiers for each set.",
+)
+@click.option(
     "--out",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
@@ -295,6 +302,7 @@ def few(
     per_class: tuple[int, ...],
     seeds: int,
     generated: int,
+    repeats: int,
     out: Path,
 ) -> Answer:
     """What a GAN adds for a classifier when there are few images of each class.
@@ -315,6 +323,7 @@ def few(
         per_class=per_class,
         seeds=seeds,
         generated=generated,
+        repeats=repeats,
         settings=options.assignments,
         search=(Path(named),) if named else (),
         say=lambda text: click.echo(text, err=True),
