@@ -15,6 +15,16 @@ from ganlib.config.cluster import ClusterConfig
 from ganlib.config.custom import Custom
 from ganlib.config.data import Arrays, Cifar10, DataConfig, Digits, Folder, Idx, Reading, Source
 from ganlib.config.evaluation import EvaluationConfig, PromotionConfig
+from ganlib.config.extractors import (
+    INCEPTION,
+    INCEPTION_FILE,
+    ExtractorConfig,
+    InceptionFeatures,
+    JudgeFeatures,
+    PretrainedFeatures,
+    RandomFeatures,
+    require_extractors,
+)
 from ganlib.config.gan import DiscriminatorConfig, Ema, GanConfig, GeneratorConfig
 from ganlib.config.gan_networks import (
     DcganDiscriminator,
@@ -62,6 +72,8 @@ from ganlib.config.training import (
 )
 
 __all__ = [
+    "INCEPTION",
+    "INCEPTION_FILE",
     "R1",
     "R2",
     "Ada",
@@ -94,12 +106,15 @@ __all__ = [
     "Distortion",
     "Ema",
     "EvaluationConfig",
+    "ExtractorConfig",
     "Folder",
     "GanConfig",
     "GeneratorConfig",
     "GeneratorNetwork",
     "Hinge",
     "Idx",
+    "InceptionFeatures",
+    "JudgeFeatures",
     "LeNet5",
     "LeastSquares",
     "LogUniform",
@@ -113,9 +128,11 @@ __all__ = [
     "PipelineConfig",
     "Plateau",
     "Precision",
+    "PretrainedFeatures",
     "PromotionConfig",
     "R3ganDiscriminator",
     "R3ganGenerator",
+    "RandomFeatures",
     "Range",
     "Reading",
     "RelativisticPaired",
@@ -141,4 +158,5 @@ __all__ = [
     "parse_assignments",
     "recipe_names",
     "recipe_text",
+    "require_extractors",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from ganlib.config.base import Config
+from ganlib.config.extractors import ExtractorConfig, JudgeFeatures
 
 
 class EvaluationConfig(Config):
@@ -15,6 +16,24 @@ class EvaluationConfig(Config):
     repeats: int = Field(default=3, ge=2, le=50, description="sample sets, for the spread")
     present_share: float = Field(default=0.02, gt=0, lt=1, description="a class is present above")
     seed: int = Field(default=1_000, ge=0, lt=2**31)
+    extractors: tuple[ExtractorConfig, ...] = Field(
+        default=(JudgeFeatures(),),
+        description="what looks at the images, by name or with settings: judge, random, "
+        "pretrained, inception; a judge of their classes is the first, named or not",
+    )
+
+    @model_validator(mode="after")
+    def _each_once(self) -> EvaluationConfig:
+        for place, extractor in enumerate(self.extractors):
+            if extractor in self.extractors[:place]:
+                raise ValueError(f"extractors names {extractor.kind} twice")
+            if extractor.kind == "judge" and place:
+                raise ValueError("extractors names judge, which can only be the first")
+        return self
+
+    def others(self) -> tuple[ExtractorConfig, ...]:
+        """The extractors beside the judge."""
+        return tuple(e for e in self.extractors if not isinstance(e, JudgeFeatures))
 
     @model_validator(mode="after")
     def _more_than_neighbours(self) -> EvaluationConfig:

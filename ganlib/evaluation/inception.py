@@ -15,10 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganlib.config import INCEPTION, INCEPTION_FILE
 from ganlib.data import ImageRows
 from ganlib.errors import ConfigError
 
-VARIABLE = "GANLIB_INCEPTION"
+VARIABLE = INCEPTION
 SIDE, FEATURES, CLASSES = 299, 2048, 1008
 
 Kernel = int | tuple[int, int]
@@ -221,16 +222,16 @@ class InceptionExtractor:
             raise ConfigError(
                 f"{VARIABLE}={weights} is not the inception network: {str(error)[:200]}",
                 where=VARIABLE,
-                hint="name the file weights-inception-2015-12-05-6726825d.pth",
+                hint=f"name the file {INCEPTION_FILE}",
             ) from None
         self.module.eval().requires_grad_(False).to(device)
         self.batch = batch
 
     @staticmethod
-    def from_environment() -> InceptionExtractor | None:
+    def from_environment(*, device: str = "cpu") -> InceptionExtractor | None:
         """None where the variable is not set."""
         named = os.environ.get(VARIABLE, "")
-        return InceptionExtractor(Path(named).expanduser()) if named else None
+        return InceptionExtractor(Path(named).expanduser(), device=device) if named else None
 
     @torch.no_grad()
     def __call__(self, image_NHWC: ImageRows) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,13 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from ganlib.config import ClassifierConfig, GanConfig, PipelineConfig, canonical_json
+from ganlib.config import (
+    ClassifierConfig,
+    GanConfig,
+    PipelineConfig,
+    canonical_json,
+    require_extractors,
+)
 from ganlib.config.code import find
 from ganlib.config.custom import resolve
 from ganlib.errors import ConfigError, NotFound, StorageError
@@ -18,7 +24,8 @@ from ganlib.storage import Home, read_json
 def check(home: Home, config: PipelineConfig, *, fresh: bool = False) -> None:
     """The source of images, the models to start from, and the user's own parts are there.
 
-    Modules of a user's own are imported, torch with them perhaps, only if there is a stage to do.
+    Modules of a user's own are imported, torch with them perhaps, only if there is a stage to do,
+    and what the extractors of an evaluation need is asked for only then.
     Raises ConfigError, DataError or NotFound naming the key.
     """
     space.check(config)
@@ -29,7 +36,9 @@ def check(home: Home, config: PipelineConfig, *, fresh: bool = False) -> None:
     for path, build in own:
         if find(build.partition(":")[0]) is None:
             resolve(build, f"{path}.build")  # says why not
-    if own and (fresh or why.done(home, config)[1] is not None):
+    others = config.evaluation.others()
+    if (own or others) and (fresh or why.done(home, config)[1] is not None):
+        require_extractors(others, config.data.channels)
         for path, build in own:
             resolve(build, f"{path}.build")
 

@@ -34,6 +34,7 @@ def doctor(home: Path | str | None = None) -> tuple[Check, ...]:
         ("memory", _memory),
         ("threads", _threads),
         ("GANLIB_DATA", _data),
+        ("extractors", _extractors),
         ("ports", _ports),
         ("torch", _torch),
         ("MLflow", lambda: _mlflow(place)),
@@ -142,6 +143,17 @@ def _data() -> Check:
     return Check(
         name="GANLIB_DATA", ok=True, found=f"{folder} holds {', '.join(held) or 'no known dataset'}"
     )
+
+
+def _extractors() -> Check:
+    """What an evaluation can look through besides its judge; none of it is needed."""
+    from ganlib.config import InceptionFeatures, PretrainedFeatures
+
+    told, settings = [], (PretrainedFeatures(), InceptionFeatures())
+    for extractor in settings:
+        problem, hint = extractor.lacks(3)
+        told.append(f"{extractor.kind}: {f'{problem} ({hint})' if problem else 'there'}")
+    return Check(name="extractors", ok=True, found="; ".join(told))
 
 
 def _ports() -> Check:

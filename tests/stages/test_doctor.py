@@ -53,6 +53,16 @@ def test_data_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert doctor._data().found.endswith("holds mnist")
 
 
+def test_extractors_that_are_not_there_are_told_and_break_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("GANLIB_INCEPTION", raising=False)
+    check = doctor._extractors()
+    assert check.ok
+    assert "pretrained: there" in check.found
+    assert "inception: GANLIB_INCEPTION is not set (set it to" in check.found
+
+
 class Answering(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(403 if self.path.startswith("/forbidden") else 200)

@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ganlib.errors import Damaged, DataError, InputError, NotFound
+from ganlib.config import overlay
+from ganlib.errors import ConfigError, Damaged, DataError, InputError, NotFound
 from ganlib.models import load_model, save_model
-from ganlib.stages import evaluate, forecast
+from ganlib.stages import check, evaluate, forecast, pipelines
+from ganlib.stages.context import Context
 from ganlib.stages.keys import model_fingerprint
 from ganlib.stages.predict import predict
 from ganlib.stages.sample import sample
@@ -61,6 +63,35 @@ def test_an_evaluation_has_its_evidence_on_disk_and_in_the_journal(trained: Trai
     assert told["support"].low > 0
     assert told["kernel_distance"].value > told["kernel_distance"].floor
     assert lines[-1]["status"] == "FINISHED"
+
+
+def test_another_network_adds_its_rows_and_moves_none_of_the_judges(trained: Trained) -> None:
+    given = trained.dataset, trained.classifiers, trained.candidate
+    alone = evaluate.run(trained.context(), *given).value.candidate
+    settings = overlay(trained.config, {"evaluation.extractors": ["judge", "random"]})
+    pipeline = pipelines.begin(trained.home, settings, command="run")
+    result = evaluate.run(Context(trained.home, settings, pipeline), *given)
+    found = result.value.candidate
+    assert not result.reused
+    assert found.rows[: len(alone.rows)] == alone.rows
+    assert found.metrics == alone.metrics
+    added = found.rows[len(alone.rows) :]
+    assert {(row.extractor, row.layer) for row in added} == {("random-0-32", "64")}
+    assert "coverage" in {row.metric for row in added}
+    assert not {"class_entropy", "label_agreement"} & {row.metric for row in added}
+    assert len(pd.read_csv(found.table)) == len(found.rows)
+    lines = read_journal(trained.home.spool / f"{result.run}.jsonl")
+    readings = {name for line in lines if line["kind"] == "metrics" for name in line["values"]}
+    assert {"test_coverage", "test_random-0-32_coverage"} <= readings
+
+
+def test_an_extractor_that_is_not_there_is_refused_before_anything_starts(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GANLIB_INCEPTION", raising=False)
+    settings = overlay(trained.config, {"evaluation.extractors": ["judge", "inception"]})
+    with pytest.raises(ConfigError, match="GANLIB_INCEPTION is not set"):
+        check.check(trained.home, settings)
 
 
 def test_the_same_evaluation_is_reused_and_fresh_gives_the_same_numbers(trained: Trained) -> None:
