@@ -33,6 +33,12 @@ def test_a_shipped_recipe_is_valid_and_says_what_it_is_for(name: str) -> None:
         assert overlay(recipe, {path: value}) == recipe
 
 
+@pytest.mark.parametrize("name", recipe_names())
+def test_training_is_looked_at_often_enough_to_be_told_stalled_before_its_end(name: str) -> None:
+    gan = load_recipe(name).gan
+    assert gan.budget.images >= 8 * gan.cadence.evaluate
+
+
 def test_the_promised_recipes_are_there() -> None:
     assert set(recipe_names()) >= {"digits", "mnist", "fashion-mnist", "cifar10", "folder"}
 
@@ -87,11 +93,12 @@ def test_the_fingerprint_is_of_the_content_alone() -> None:
     [
         ("cifar10-resnet20", 10, 269_722),
         ("cifar10-resnet32", 10, 464_154),
+        ("cifar10-resnet56", 10, 853_018),
         ("alexnet", 1000, 61_100_840),
     ],
 )
 def test_a_papers_classifier_has_the_papers_parameters(name: str, classes: int, count: int) -> None:
-    """.27M and .46M in He et al. 2015, table 6; 61M are AlexNet's for 1000 classes in one tower."""
+    """.27M, .46M and .85M in He et al. 2015, table 6; 61M are AlexNet's for 1000 classes."""
     recipe = load_recipe(name)
     shape = {"size": recipe.data.size, "channels": recipe.data.channels, "classes": classes}
     with torch.device("meta"):
