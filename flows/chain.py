@@ -14,7 +14,7 @@ from pydantic import Field
 from flows import publish, remains, tasks
 from ganlib import api
 from ganlib.config import Config, PipelineConfig
-from ganlib.errors import Diverged, GanlibError
+from ganlib.errors import ConfigError, Diverged, GanlibError
 from ganlib.stages.durations import duration
 from ganlib.stages.values import (
     Best,
@@ -175,11 +175,13 @@ def _stages(
 def _foretell(
     config: PipelineConfig, dataset: DatasetRef, place: tasks.Place, until: Stage, sweeping: bool
 ) -> Forecast | None:
-    """An estimate that cannot be made stops nothing."""
+    """An estimate that cannot be made stops nothing, unless training could not be either."""
     try:
         forecast = api.forecast(
             config, dataset, home=place.home, fresh=place.fresh, until=until, sweeping=sweeping
         )
+    except ConfigError:
+        raise
     except Exception as error:
         logger.warning("no forecast: %s", error)
         return None

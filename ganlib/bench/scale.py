@@ -8,25 +8,36 @@ from statistics import median
 from typing import Any
 
 from ganlib.bench.train import measure
-from ganlib.config import parse_assignments
+from ganlib.config import load_recipe, overlay, parse_assignments
+from ganlib.errors import ConfigError
 
 
 def bench_scale(
     recipe: str = "cifar10",
     *,
     settings: Iterable[str] = (),
+    threads: int = 2,
     rounds: int = 5,
     seconds: float = 8.0,
     say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Images/s of ganlib's loop for each layout, round after round in alternation.
 
-    On the CPU: one process with all cores as threads against as many processes of one thread; with
+    On the CPU: one process of `threads` threads against as many processes of one thread; with
     GPUs: one against 2, 4 ... and all of them, the recipe's batch shared. Ratios are over the first
-    layout of the same round.
+    layout of the same round. Raises ConfigError if the batch does not divide by the processes.
     """
-    layouts = _layouts()
-    asked = {"recipe": recipe, "settings": dict(parse_assignments(settings)), "side": "ours"}
+    layouts = _layouts(threads)
+    changes = dict(parse_assignments(settings))
+    asked = {"recipe": recipe, "settings": changes, "side": "ours"}
+    batch = overlay(load_recipe(recipe), changes).gan.batch_size
+    for name, how in layouts.items():
+        if batch % how["world"]:
+            raise ConfigError(
+                f"a batch of {batch} does not divide by the {how['world']} processes of {name}",
+                where="gan.batch_size",
+                hint="set it to a multiple of all their numbers with --set",
+            )
     turns: list[dict[str, Any]] = []
     for number in range(rounds):
         say(f"round {number + 1} of {rounds}")
@@ -44,7 +55,7 @@ def bench_scale(
     ratios = {name: [turn["ratio"][name] for turn in turns] for name in layouts}
     return {
         "recipe": recipe,
-        "settings": asked["settings"],
+        "settings": changes,
         "images": "random pixels of the recipe's shape",
         "cores": len(os.sched_getaffinity(0)),
         "layouts": layouts,
@@ -58,7 +69,7 @@ def bench_scale(
     }
 
 
-def _layouts() -> dict[str, dict[str, Any]]:
+def _layouts(threads: int) -> dict[str, dict[str, Any]]:
     import torch
 
     gpus = torch.cuda.device_count()
@@ -67,8 +78,7 @@ def _layouts() -> dict[str, dict[str, Any]]:
         return {
             f"{count} GPU": {"world": count, "threads": 1, "device": "cuda"} for count in counts
         }
-    cores = len(os.sched_getaffinity(0))
     return {
-        f"1 x {cores} threads": {"world": 1, "threads": cores, "device": "cpu"},
-        f"{cores} x 1 thread": {"world": cores, "threads": 1, "device": "cpu"},
+        f"1 x {threads} threads": {"world": 1, "threads": threads, "device": "cpu"},
+        f"{threads} x 1 thread": {"world": threads, "threads": 1, "device": "cpu"},
     }

@@ -254,9 +254,11 @@ def timed(asked: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
 
 def _rank(rank: int, asked: dict[str, Any], folder: str) -> None:
     gpu = asked["device"] == "cuda"
-    backend, device = ("nccl", f"cuda:{rank}") if gpu else ("gloo", "cpu")
+    backend, device = ("nccl", torch.device("cuda", rank)) if gpu else ("gloo", CPU)
+    if gpu:
+        torch.cuda.set_device(device)  # where the collectives of objects put them
     dist.init_process_group(backend, f"file://{folder}/meet", rank=rank, world_size=asked["world"])
-    told = timed(asked, torch.device(device))
+    told = timed(asked, device)
     if not rank:
         (Path(folder) / "told.json").write_text(json.dumps(told))
     dist.barrier()

@@ -17,6 +17,7 @@ from ganlib.augmentation.distortion import distort, draw_distortion
 from ganlib.augmentation.mixup import draw_mixup, mix
 from ganlib.augmentation.warp import draw_warp, warp
 from ganlib.config import ClassifierConfig, Custom
+from ganlib.data.images import sent
 from ganlib.determinism import Replicas, stream, sub_seed
 from ganlib.errors import ConfigError
 from ganlib.losses.classification import balanced_weights, cross_entropy
@@ -141,8 +142,8 @@ class ClassifierTask:
             self.config.mixup,
             stream(self.config.seed, "mixup", clock),
         )
-        mine_N = replicas.slice(partner_N).to(self.device)
-        share_N = replicas.slice(share_N).to(self.device, self.arithmetic.dtype)
+        mine_N = sent(replicas.slice(partner_N), self.device)
+        share_N = sent(replicas.slice(share_N).to(self.arithmetic.dtype), self.device)
         mixed_NCHW = mix(image_NCHW, replicas.gather(image_NCHW)[mine_N], share_N)
         return Lesson(mixed_NCHW, label_N, replicas.gather(label_N)[mine_N], share_N)
 

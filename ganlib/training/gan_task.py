@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlib.config import Custom, GanConfig
+from ganlib.data.images import sent
 from ganlib.determinism import Replicas, stream, sub_seed
 from ganlib.errors import ConfigError
 from ganlib.losses import Penalty, adversarial, build_penalties
@@ -131,11 +132,11 @@ class GanTask:
         mix_N = None
         if purpose.startswith("discriminator") and any(p.needs_mix for p in self.penalties):
             mix = stream(seed, f"mix/{purpose}", at.clock)
-            mix_N = at.replicas.slice(torch.rand(everyone, generator=mix)).to(self.device)
+            mix_N = sent(at.replicas.slice(torch.rand(everyone, generator=mix)), self.device)
         return Half(
             real_NHWC,
             label_N,
-            at.replicas.slice(z_NZ).to(self.device, self.arithmetic.dtype),
+            sent(at.replicas.slice(z_NZ).to(self.arithmetic.dtype), self.device),
             mix_N,
             self.sight.draws(f"real/{purpose}", at.clock, count, at.replicas),
             self.sight.draws(f"fake/{purpose}", at.clock, count, at.replicas),

@@ -67,14 +67,17 @@ class Arithmetic:
                 place.fp32_precision = value
 
 
-def resolve(precision: Precision, device: torch.device, size: int) -> Arithmetic:
+def resolve(
+    precision: Precision, device: torch.device, size: int, *, slopes: bool = False
+) -> Arithmetic:
     """What `precision` means on `device` for images of `size` pixels.
 
     auto is bfloat16 where the hardware multiplies it faster than float32 (from 1.2 times for
     8 pixels to 1.7 for 32 on one core with avx512_bf16), and float32 elsewhere. Convolutions run
     in channels_last from 32 pixels on and on GPUs; below, the reordering costs what it gains.
     tf32 is float32 on a CPU and on GPUs that have none, and what is left of float32 under auto
-    and bfloat16 is tf32 on those that do.
+    and bfloat16 is tf32 on those that do, unless a penalty on `slopes` is among it: they lose too
+    much by it, and have it only where tf32 itself is asked for.
     """
     if precision == "float64":
         return Arithmetic(torch.float64)
@@ -84,7 +87,9 @@ def resolve(precision: Precision, device: torch.device, size: int) -> Arithmetic
         torch.float32,
         bfloat16=fast,
         channels_last=size >= 32 or cuda,
-        tf32=cuda and precision != "float32" and _is_ampere(device),
+        tf32=cuda
+        and (precision == "tf32" or (precision != "float32" and not slopes))
+        and _is_ampere(device),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganlib.config import fingerprint
+from ganlib.config import GanConfig, fingerprint
 from ganlib.data import Images, StoredImages, open_images, open_set
 from ganlib.determinism import Replicas
 from ganlib.errors import ConfigError, Diverged
@@ -126,7 +126,8 @@ def begin(spec: RunSpec, replicas: Replicas, device: torch.device, tracker: Trac
     dataset = open_set(spec.dataset_folder, spec.dataset_fingerprint, spec.reading)
     train = open_images(dataset, "train", spec.reading, device)
     config = spec.config
-    arithmetic = precision.resolve(config.precision, device, dataset.size)
+    slopes = isinstance(config, GanConfig) and bool(config.penalties.names())
+    arithmetic = precision.resolve(config.precision, device, dataset.size, slopes=slopes)
     made: dict[str, Any] = {
         "size": dataset.size,
         "channels": dataset.channels,

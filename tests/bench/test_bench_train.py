@@ -48,6 +48,11 @@ def test_layouts_are_measured_in_turns() -> None:
     json.dumps(found)
 
 
+def test_a_batch_that_does_not_divide_is_refused() -> None:
+    with pytest.raises(ConfigError, match="does not divide by the 3 processes"):
+        bench_scale("digits", threads=3, settings=["gan.batch_size=64"], rounds=1, seconds=0.1)
+
+
 def test_what_the_plain_loop_does_not_know_is_refused() -> None:
     for setting in ("gan.penalties.r1.gamma=1", "gan.discriminator.packing=2"):
         with pytest.raises(ConfigError, match=setting.split("=")[0].rsplit(".", 2)[0]):

@@ -135,6 +135,8 @@ def test_a_gpu_that_has_tf32_uses_it_unless_told_not_to(
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     found = resolve(asked, torch.device("cuda"), 32)
     assert (found.name, found.tf32) == (name, tf32)
+    of_slopes = resolve(asked, torch.device("cuda"), 32, slopes=True)
+    assert of_slopes.tf32 == (tf32 and asked == "tf32")
 
 
 def products() -> tuple[str, str]:
@@ -159,7 +161,9 @@ def test_a_run_multiplies_as_its_precision_says_and_puts_back(
     digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Moments come from inside the loop; a CPU is told what a GPU would be."""
-    monkeypatch.setattr("ganlib.training.precision.resolve", lambda *_: Arithmetic(tf32=True))
+    monkeypatch.setattr(
+        "ganlib.training.precision.resolve", lambda *_, slopes: Arithmetic(tf32=not slopes)
+    )
     config = ClassifierConfig(network=SmallResNet(width=4), budget=Budget(images=64))
     before, seen = products(), set[tuple[str, str]]()
     spec = spec_of(config, digits, tmp_path)
