@@ -7,7 +7,11 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import (
+    create_link_artifact,
+    create_markdown_artifact,
+    create_table_artifact,
+)
 from prefect.events import emit_event
 
 from ganlib.config import PipelineConfig
@@ -15,6 +19,7 @@ from ganlib.errors import Diverged
 
 if TYPE_CHECKING:
     from flows.chain import PipelineResult
+    from ganlib.stages.values import EvaluationResult, StageResult
 
 logger = logging.getLogger("ganlib.flows")
 LARGEST_PICTURE = 400_000
@@ -36,6 +41,35 @@ def result(config: PipelineConfig, done: PipelineResult) -> None:
             done.pipeline,
             {"verdict": done.decision.verdict, "reasons": list(done.decision.reasons)},
         )
+
+
+def evaluation(config: PipelineConfig, home: str, done: StageResult[EvaluationResult]) -> None:
+    """The report's facts and the way to its page, on the run of the task that evaluated."""
+    found = done.value
+    if found.report is None or found.card is None:
+        return
+    key, page = _key(config.name), report_page(home, found)
+    try:
+        create_link_artifact(
+            link=page,
+            link_text=f"{config.name}: the report",
+            key=f"{key}-report",
+            description=f"One page with pictures, in `{found.report}`.",
+        )
+        card = Path(found.card).read_text(encoding="utf-8")
+        create_markdown_artifact(
+            key=f"{key}-evaluation",
+            markdown=f"# {config.name}: evaluation\n\n[The report]({page})\n\n{card}",
+            description=f"What {config.name} was evaluated to be.",
+        )
+    except Exception as error:
+        logger.warning("no artifacts of the report: %r", error)
+
+
+def report_page(home: str, found: EvaluationResult) -> str:
+    """On an MLflow server where there is one, else the file itself."""
+    url = mlflow_url(home, found.candidate.run)
+    return f"{url}/artifacts/report.html" if url else Path(str(found.report)).as_uri()
 
 
 def _artifacts(config: PipelineConfig, done: PipelineResult) -> None:
@@ -114,6 +148,8 @@ def links(done: PipelineResult) -> list[str]:
     lines.append(
         f"- [MLflow run]({url})" if url else "- MLflow: `ganlib ui` shows the run and its pictures"
     )
+    if done.evaluation and done.evaluation.report:
+        lines.append(f"- [report]({report_page(done.home, done.evaluation)}) of the evaluation")
     if done.evaluation:
         lines.append(f"- metrics: `{done.evaluation.candidate.table}`")
     if done.best and done.best.table:

@@ -1,7 +1,8 @@
-"""One task per stage: one call into `ganlib.api` each, and no logic."""
+"""One task per stage: one call into `ganlib.api` each, and no logic; an evaluation is shown."""
 
 from __future__ import annotations
 
+from flows import publish
 from flows.policy import stage_task
 from ganlib import api
 from ganlib.config import Config, PipelineConfig
@@ -63,7 +64,9 @@ def evaluate(
     judges: Classifiers,
     candidate: Candidate,
 ) -> StageResult[EvaluationResult]:
-    return api.evaluate(config, dataset, judges, candidate, **dict(place))
+    done = api.evaluate(config, dataset, judges, candidate, **dict(place))
+    publish.evaluation(config, place.home, done)
+    return done
 
 
 @stage_task("promote")

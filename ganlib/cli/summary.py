@@ -56,6 +56,7 @@ def result(config: PipelineConfig, done: PipelineResult, times: dict[str, float]
             "weights": done.candidate.model.fingerprint,
         }
     if done.evaluation:
+        told["report"] = done.evaluation.report
         told["evaluation"] = done.evaluation.model_dump(mode="json")
         told["metrics"] = done.evaluation.candidate.values()
         told["metrics"]["judge_accuracy"] = done.evaluation.judge.accuracy
@@ -132,6 +133,8 @@ def _made(done: PipelineResult) -> list[tuple[str, str, str]]:
         rows.append(
             ("judge's test", f"accuracy {evaluation.judge.accuracy:.2%}", evaluation.judge.table)
         )
+        if evaluation.report:
+            rows.append(("report", "one page, to be opened in a browser", evaluation.report))
         rows.append(("metrics", "", evaluation.candidate.table))
         rows += [("picture", name, path) for name, path in evaluation.candidate.pictures.items()]
     if decision := done.decision:

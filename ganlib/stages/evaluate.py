@@ -6,6 +6,7 @@ N images, H W pixels, C channels, K classes.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from ganlib.config import PipelineConfig
 from ganlib.errors import DataError
-from ganlib.stages import evidence, opinions, training_runs
+from ganlib.stages import evidence, report, training_runs
 from ganlib.stages.context import Context
+from ganlib.stages.keys import stage_key
 from ganlib.stages.records import Work, run_stage
 from ganlib.stages.values import (
     Candidate,
@@ -81,11 +83,11 @@ def _evaluate(
     work: Work, dataset: DatasetRef, judge: ModelRef, model: ModelRef
 ) -> EvaluationResult:
     from ganlib.data import Dataset
-    from ganlib.evaluation import ClassifierExtractor, sample_sets, tabulate
+    from ganlib.evaluation import ClassifierExtractor, Row, sample_sets, tabulate
     from ganlib.evaluation.reference import build
     from ganlib.models import load_model
 
-    config = work.context.config.evaluation
+    begun, config = time.monotonic(), work.context.config.evaluation
     data = Dataset.open(Path(dataset.folder), dataset.fingerprint)
     loaded, judging = load_model(Path(model.folder)), load_model(Path(judge.folder))
     _check_classes(data, loaded, model.folder)
@@ -125,8 +127,6 @@ def _evaluate(
     )
     found = replace(found, rows=found.rows + memory)
     clock, generator = model.images, loaded.module
-    others = opinions.rows(work, generator, data, held, train, device=device, clock=clock)
-    told = replace(found, rows=found.rows + others)
     drawn = evidence.pictures_of(work, generator, extractor, data, train, train_NF, found, clock)
     drawn["missing"] = evidence.missing(work, reference, sets, data, config.neighbours, clock)
     drawn["closest"] = evidence.closest(work, generator, sets[0], nearest_B, train, train_NF, clock)
@@ -136,18 +136,39 @@ def _evaluate(
         extractor=extractor.name,
         samples=reference.samples,
         metrics=_metrics(found),
-        rows=_rows(told.rows),
-        table=work.table("evaluation", told.to_frame()),
+        rows=_rows(found.rows),
+        table=work.table("evaluation", found.to_frame()),
         pictures=drawn,
         run=work.identity.id,
     )
     work.journal.metrics(model.images, _readings(evaluated))
+    scores = _judge(work, extractor, data)
+    pages = report.write(
+        work,
+        report.Evaluation(
+            dataset=dataset,
+            judge=judge,
+            model=model,
+            generator=generator,
+            found=found,
+            samples=reference.samples,
+            judge_rows=tuple(Row(**row.model_dump()) for row in scores.rows),
+            pictures={**drawn, "judge_confusion": str(work.folder / "judge_confusion.png")},
+            rival_key=lambda other: stage_key(
+                "evaluate", _parts(work.context.config, dataset, judge, other)
+            ),
+            begun=begun,
+        ),
+    )
     return EvaluationResult(
         candidate=evaluated,
-        judge=_judge(work, extractor, data),
+        judge=scores,
         judge_model=judge,
         dataset=dataset,
         folder=str(work.folder),
+        report=pages.report,
+        card=pages.card,
+        judge_card=pages.judge_card,
     )
 
 

@@ -18,7 +18,7 @@ VERSIONS: dict[str, int] = {
     "classifiers": 1,
     "sweep": 1,
     "gan": 1,
-    "evaluate": 3,
+    "evaluate": 4,
     "check": 1,
 }
 

@@ -186,7 +186,8 @@ def _register(
     """Linked to the run that trained it, once that run has reached MLflow."""
     from ganlib import tracking
 
-    if tracking.run_of(context.home, model.run) is None:
+    told_by = evaluation.candidate.run
+    if any(tracking.run_of(context.home, run) is None for run in (model.run, told_by)):
         with tracking.writing(context.home) as writer:
             writer.drain(30)
     run = tracking.run_of(context.home, model.run)
@@ -201,7 +202,24 @@ def _register(
         config=settings if isinstance(settings, dict) else settings.model_dump(mode="json"),
         experiment=context.experiment,
         tags={"ganlib.judge": evaluation.candidate.judge, "ganlib.run": model.run},
+        evidence=_card(
+            context, evaluation, evaluation.card if candidate else evaluation.judge_card
+        ),
     )
+
+
+def _card(context: Context, evaluation: EvaluationResult, card: str | None) -> str:
+    """The evaluation's facts with the way to its page; empty if it wrote none."""
+    from ganlib import tracking
+
+    if card is None:
+        return ""
+    text = Path(card).read_text(encoding="utf-8")
+    page = tracking.report_of(context.home, evaluation.candidate.run)
+    if page is None:
+        return text
+    uri, link = page
+    return f"[The report]({link}), one page with pictures: `{uri}`\n\n{text}"
 
 
 def _accuracy(evaluation: EvaluationResult, scores: JudgeScores) -> tracking.Evidence:

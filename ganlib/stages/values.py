@@ -180,10 +180,13 @@ class EvaluationResult(Value):
     judge_model: ModelRef
     dataset: DatasetRef
     folder: str
+    report: str | None = Field(default=None, description="HTML: all of it on one page")
+    card: str | None = Field(default=None, description="Markdown: the generator's model card")
+    judge_card: str | None = Field(default=None, description="Markdown: the judge's model card")
 
     def paths(self) -> tuple[str, ...]:
-        rows = (self.judge.rows_table,) if self.judge.rows_table else ()
-        return (*self.candidate.paths(), self.judge.table, *rows)
+        also = (self.judge.rows_table, self.report, self.card, self.judge_card)
+        return (*self.candidate.paths(), self.judge.table, *filter(None, also))
 
 
 class RegisteredModel(Config):

@@ -12,7 +12,7 @@ from ganlib.tracking.registry import (
     fetch,
     register,
 )
-from ganlib.tracking.runs import RunRef, run_of
+from ganlib.tracking.runs import RunRef, report_of, run_of
 from ganlib.tracking.writer import Writer, writing
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "promote",
     "reap",
     "register",
+    "report_of",
     "rollback",
     "run_of",
     "tracking_uri",

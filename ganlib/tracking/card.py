@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 LONGEST = 5000
+# For the decision, which is put above the card later.
+ROOM = 600
 
 
 def card(
@@ -17,26 +19,41 @@ def card(
     metrics: Mapping[str, float],
     dataset_fingerprint: str,
     config: Mapping[str, Any],
+    evidence: str = "",
 ) -> str:
-    """The model card; the decision on the model is put above it when there is one."""
+    """The model card; the decision on the model is put above it when there is one.
+
+    `evidence` is Markdown that tells more than the metrics do, and takes their place. Of a card
+    that is too long the configuration goes first, then the end of the evidence.
+    """
     classes = network["classes"]
     shape = f"{network['size']} x {network['size']} x {network['channels']}"
+    head = f"{kind.capitalize()} of {shape} images, {len(classes)} classes: {_some(classes)}."
     lines = [
-        f"{kind.capitalize()} of {shape} images, {len(classes)} classes: {_some(classes)}.",
-        "",
-        "| metric | value |",
-        "|---|---|",
-        *(f"| {key} | {value:.4g} |" for key, value in sorted(metrics.items())),
-        "",
         f"Data: `{dataset_fingerprint}`. Weights are safetensors; no pickle is loaded.",
         "",
         "```python",
         *_usage(name, kind, network),
         "```",
     ]
-    text = "\n".join(lines)
+    tail = "\n".join(lines)
+    middle = evidence or _table(metrics)
+    room = LONGEST - ROOM - len(head) - len(tail) - 4
+    text = f"{head}\n\n{_cut(middle, room)}\n\n{tail}"
     settings = "\n\nConfiguration:\n\n```json\n" + json.dumps(config, indent=1) + "\n```"
-    return text + settings if len(text + settings) <= LONGEST else text[:LONGEST]
+    return text + settings if len(text + settings) <= LONGEST - ROOM else text[:LONGEST]
+
+
+def _table(metrics: Mapping[str, float]) -> str:
+    rows = (f"| {key} | {value:.4g} |" for key, value in sorted(metrics.items()))
+    return "\n".join(["| metric | value |", "|---|---|", *rows])
+
+
+def _cut(text: str, room: int) -> str:
+    """Whole lines only."""
+    if len(text) <= room:
+        return text
+    return text[: max(0, room - 4)].rpartition("\n")[0] + "\n..."
 
 
 def _some(classes: list[str]) -> str:

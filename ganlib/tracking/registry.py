@@ -58,11 +58,13 @@ def register(
     config: Mapping[str, Any],
     experiment: str = "ganlib/models",
     tags: Mapping[str, str] | None = None,
+    evidence: str = "",
 ) -> RegisteredVersion:
     """Make an exported model a version of `name`, as `candidate`; the same bytes only once.
 
     `run_id` is MLflow's (`run_of`), none to link no run. `experiment` holds the model if there is
-    no run. Raises StorageError when MLflow is away, Damaged when the folder is not whole.
+    no run. `evidence` is Markdown for the card. Raises StorageError when MLflow is away, Damaged
+    when the folder is not whole.
     """
     # Between the look and the writing nobody else of this home may write the same bytes.
     lock = home.locks / f"register-{name}.lock"
@@ -94,6 +96,7 @@ def register(
             metrics=metrics,
             dataset_fingerprint=dataset_fingerprint,
             config=config,
+            evidence=evidence,
         )
         made = client.create_model_version(
             name,
@@ -159,6 +162,17 @@ def version_with(client: MlflowClient, name: str, digest: str) -> RegisteredVers
         if version.tags.get(DIGEST) == digest:
             return _version(version)
     return None
+
+
+def registered(home: Home, name: str, model_folder: Path) -> RegisteredVersion | None:
+    """The version of `name` with these bytes; none if there is none.
+
+    A database that is not there yet is not waited for. Raises StorageError when MLflow is away.
+    """
+    if is_own(home, tracking_uri(home)) and not home.mlflow_db.exists():
+        return None
+    with explained(f"the versions of {name}"):
+        return version_with(connect(home), name, digest_of(model_folder))
 
 
 def get_version(client: MlflowClient, name: str, version: int) -> RegisteredVersion:

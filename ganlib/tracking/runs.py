@@ -40,6 +40,18 @@ def run_of(home: Home, journal_id: str) -> RunRef | None:
         return None
 
 
+def report_of(home: Home, journal_id: str) -> tuple[str, str] | None:
+    """Of the run whose artifact the report is: its `runs:/` URI and a link for MLflow's pages.
+
+    None until the writer has opened the run.
+    """
+    run = run_of(home, journal_id)
+    if run is None:
+        return None
+    page = run.url or f"#/experiments/{run.experiment_id}/runs/{run.run_id}"
+    return f"runs:/{run.run_id}/report.html", f"{page}/artifacts/report.html"
+
+
 def remember(home: Home, journal_id: str, run: RunRef) -> None:
     write_json(home.spool / f"{journal_id}.run.json", asdict(run))
 
