@@ -35,11 +35,21 @@ def student(degrees: int) -> float:
     return math.fsum(term / degrees**power for power, term in enumerate(terms))
 
 
+def deviation(values: Sequence[float]) -> float:
+    """The standard deviation; NaN for fewer than two values and where one is not finite."""
+    if len(values) < 2 or not all(map(math.isfinite, values)):
+        return math.nan
+    return stdev(values)
+
+
 def of_mean(values: Sequence[float]) -> tuple[float, float]:
-    """95 % interval of the mean of what independent sample sets gave; NaN for fewer than two."""
-    if len(values) < 2:
+    """95 % interval of the mean of what independent sample sets gave.
+
+    NaN for fewer than two, and where one of them is not finite.
+    """
+    if math.isnan(spread := deviation(values)):
         return math.nan, math.nan
-    half = student(len(values) - 1) * stdev(values) / math.sqrt(len(values))
+    half = student(len(values) - 1) * spread / math.sqrt(len(values))
     return fmean(values) - half, fmean(values) + half
 
 

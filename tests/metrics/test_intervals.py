@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import stats
 
-from ganlib.metrics import of_count, of_mean, of_share
+from ganlib.metrics import deviation, of_count, of_mean, of_share
 from ganlib.metrics.intervals import student
 
 
@@ -22,6 +22,11 @@ def test_no_degrees_of_freedom_are_refused_and_one_value_has_no_interval():
         student(0)
     assert all(map(math.isnan, of_mean([3.0])))
     assert all(map(math.isnan, of_share(0.5, 0)))
+
+
+def test_where_a_sample_set_has_no_value_there_is_no_interval():
+    assert all(map(math.isnan, of_mean([1.0, math.nan, 2.0])))
+    assert math.isnan(deviation([math.inf, 1.0]))
 
 
 def test_the_mean_lies_in_its_interval_as_often_as_it_says():
