@@ -166,6 +166,7 @@ def check_data(
     config: PipelineConfig,
     *,
     against: str | None = None,
+    features: _quality.Features = "patches",
     home: Path | str | None = None,
     fresh: bool = False,
     pipeline: str | None = None,
@@ -173,13 +174,14 @@ def check_data(
     """Copies, leaks between splits, likely label errors, outliers, rare classes and drift.
 
     `against` is a recipe, file or folder to compare with, or `champion`: what the champion of this
-    name was trained on. Raises DataError for images that cannot be used, NotFound for what is
-    nowhere.
+    name was trained on. `features` are those that labels, outliers and drift are looked for in:
+    patches, or a network of `evaluation.extractors`. Raises DataError for images that cannot be
+    used, NotFound for what is nowhere, ConfigError for a network that is not there.
     """
     from ganlib.stages import quality as stage
 
     with opened(config, "data check", home, fresh, pipeline) as context:
-        return stage.run(context, against)
+        return stage.run(context, against, features)
 
 
 def train_classifiers(

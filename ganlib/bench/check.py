@@ -18,6 +18,7 @@ from ganlib.bench.planted import Planted, plant
 from ganlib.config import load, overlay, parse_assignments
 from ganlib.data.quality.copies import groups
 from ganlib.data.sources.digits import DigitsSource
+from ganlib.stages.quality import Features
 
 COPIES = ("exact_duplicate", "near_duplicate", "mirrored_duplicate")
 TARGETS = {"copies": (0.95, 0.95), "leaks": (0.95, 0.95)}  # recall, precision
@@ -29,6 +30,7 @@ def bench_check(
     seeds: Sequence[int] = (101, 102, 103),
     each: int = 40,
     settings: Iterable[str] = (),
+    features: Features = "patches",
     search: tuple[Path, ...] = (),
     say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def bench_check(
     title, clean = _pictures(out / "clean", search)
     changes = parse_assignments(settings)
     say(f"checking {title} as it is")
-    before = _checked(clean, out / "home", changes)
+    before = _checked(clean, out / "home", changes, features)
     cells = []
     for seed in seeds:
         say(f"planting with seed {seed}")
@@ -51,7 +53,7 @@ def bench_check(
             shutil.rmtree(folder)
         shutil.copytree(clean, folder)
         planted = plant(folder, seed, each=each)
-        found = _checked(folder, out / "home", changes)
+        found = _checked(folder, out / "home", changes, features)
         told = scores(planted, before["rows"], found["rows"])
         cells.append({"seed": seed, "cpu_seconds": found["cpu_seconds"], **told})
         say(", ".join(f"{name} {_pair(told[name])}" for name in _PARTS))
@@ -62,6 +64,7 @@ def bench_check(
     )
     return {
         "pictures": title,
+        "features": features,
         "images": before["images"],
         "seeds": list(seeds),
         "planted_of_each": each,
@@ -93,12 +96,14 @@ def _mean(told: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _checked(folder: Path, home: Path, changes: dict[str, Any]) -> dict[str, Any]:
+def _checked(
+    folder: Path, home: Path, changes: dict[str, Any], features: Features
+) -> dict[str, Any]:
     import pandas as pd
 
     config = overlay(load(str(folder)), changes)
     begun = time.process_time()
-    made = api.check_data(config, home=home, fresh=True).value
+    made = api.check_data(config, features=features, home=home, fresh=True).value
     frame = pd.read_parquet(made.parquet)
     return {
         "rows": frame.to_dict(orient="records"),

@@ -100,13 +100,18 @@ ExtractorConfig = Annotated[
 ]
 
 
-def require_extractors(extractors: Iterable[ExtractorConfig], channels: int) -> None:
-    """Raises ConfigError for the first that cannot look at images of `channels` channels here."""
+def require_extractors(
+    extractors: Iterable[ExtractorConfig], channels: int, where: str = "evaluation.extractors"
+) -> None:
+    """Raises ConfigError for the first that cannot look at images of `channels` channels here.
+
+    `where` is the setting that asked for them.
+    """
     for extractor in extractors:
         problem, hint = extractor.lacks(channels)
         if problem:
             raise ConfigError(
-                f"evaluation.extractors asks for {extractor.kind}: {problem}",
-                where="evaluation.extractors",
-                hint=f"{hint}, or leave {extractor.kind} out of evaluation.extractors",
+                f"{where} asks for {extractor.kind}: {problem}",
+                where=where,
+                hint=f"{hint}, or leave {extractor.kind} out of {where}",
             )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
-    from ganlib.data import Dataset
+    from ganlib.data import Dataset, ImageRows
     from ganlib.data.quality.drift import Drift
     from ganlib.data.quality.views import View
 
@@ -84,14 +84,17 @@ def look(
     mirrored: bool,
     other: Dataset | None = None,
     against: str = "",
+    see: Callable[[ImageRows], Tensor] | None = None,
     seed: int = 0,
     say: Callable[[str], None] = lambda text: None,
 ) -> tuple[Findings, View, View | None]:
     """All checks of `dataset`, and its drift against `other`, which is called `against`.
 
-    `mirrored` says that an image's mirror image is of the same class. Raises Damaged.
+    `mirrored` says that an image's mirror image is of the same class. `see` gives feature_NF of
+    uint8 images for labels, outliers and drift, in place of patches learnt from the images
+    themselves. Raises Damaged.
     """
-    from ganlib.data.quality.features import PatchFeatures
+    from ganlib.data.quality.features import PatchFeatures, unit
     from ganlib.data.quality.views import View
 
     found, view = Findings(), View.of(dataset)
@@ -106,13 +109,18 @@ def look(
 
     _unreadable(found, dataset)
     groups = timed("copies", lambda: _copies(found, view))
-    learnt = PatchFeatures.learn(view.image_NHWC, seed=seed, mirrored=mirrored)
-    feature_NF = timed("features", lambda: learnt(view.image_NHWC))
+    look_at = see or PatchFeatures.learn(view.image_NHWC, seed=seed, mirrored=mirrored)
+    feature_NF = timed("features", lambda: look_at(view.image_NHWC))
+    mean_F, scale_F = unit(feature_NF)
+    if see is not None:
+        feature_NF = (feature_NF - mean_F) * scale_F
     timed("labels", lambda: _labels(found, view, feature_NF, groups, seed))
     timed("outliers", lambda: _outliers(found, view, feature_NF))
     _balance(found, dataset)
     if theirs is not None:
-        other_NF = timed("other features", lambda: learnt(theirs.image_NHWC))
+        other_NF = timed("other features", lambda: look_at(theirs.image_NHWC))
+        if see is not None:
+            other_NF = (other_NF - mean_F) * scale_F
         timed("drift", lambda: _drift(found, feature_NF, other_NF, against, seed))
     return found, view, theirs
 

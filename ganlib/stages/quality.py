@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from ganlib.config import Config, load
+from ganlib.config import (
+    Config,
+    InceptionFeatures,
+    PretrainedFeatures,
+    RandomFeatures,
+    load,
+    require_extractors,
+)
 from ganlib.errors import NotFound
 from ganlib.stages import prepare
 from ganlib.stages.context import Context
@@ -20,9 +27,18 @@ from ganlib.stages.values import DatasetRef, StageResult, Value
 from ganlib.storage import write_bytes
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ganlib.data import ImageRows
     from ganlib.data.quality.views import View
 
 CHAMPION = "champion"
+Features = Literal["patches", "random", "pretrained", "inception"]
+Network = RandomFeatures | PretrainedFeatures | InceptionFeatures
+NETWORKS: dict[str, Network] = {
+    network.kind: network
+    for network in (RandomFeatures(), PretrainedFeatures(), InceptionFeatures())
+}
 SHOWN = 40
 EDGE = 96  # pixels of a picture's tile, about
 
@@ -59,13 +75,19 @@ class Checked(Value):
         return (self.table, self.parquet, *self.pictures.values())
 
 
-def run(context: Context, against: str | None = None) -> StageResult[Checked]:
+def run(
+    context: Context, against: str | None = None, features: Features = "patches"
+) -> StageResult[Checked]:
     """Prepare the images, look at them, and compare them with `against` if something is named.
 
     `against` is a recipe, a file or folder, or `champion`: what the champion of the configuration's
-    name was trained on. Raises DataError for images that cannot be used, NotFound for what is
-    nowhere.
+    name was trained on. Labels, outliers and drift are looked for in `features`: patches of the
+    images themselves, or a network's. Raises DataError for images that cannot be used, NotFound for
+    what is nowhere, ConfigError for a network that lacks something on this machine.
     """
+    network, channels = NETWORKS.get(features), context.config.data.channels
+    if network is not None:
+        require_extractors((network,), channels, "--features")
     prepared = prepare.run(context)
     dataset = prepared.value
     other = None if against is None else _other(context, against)
@@ -75,15 +97,28 @@ def run(context: Context, against: str | None = None) -> StageResult[Checked]:
         "prepared": prepared.key,  # names of files and what was skipped are not in the fingerprint
         "against": None if other is None else other[1],
         "mirrored": flip,
+        **({} if network is None else {"features": network}),
     }
     return run_stage(
         context,
         "check",
         parts,
         Checked,
-        lambda work: _check(work, dataset, against, other, flip),
+        lambda work: _check(work, dataset, against, other, flip, _seeing(network, channels)),
         describe=describe,
     )
+
+
+def _seeing(network: Network | None, channels: int) -> Callable[[ImageRows], Tensor] | None:
+    if network is None:
+        return None
+
+    def see(image_NHWC: ImageRows) -> Tensor:
+        from ganlib.evaluation.networks import build_extractor
+
+        return build_extractor(network, channels=channels)(image_NHWC)[0]
+
+    return see
 
 
 def _other(context: Context, against: str) -> tuple[str, str]:
@@ -128,6 +163,7 @@ def _check(
     against: str | None,
     other: tuple[str, str] | None,
     mirrored: bool,
+    see: Callable[[ImageRows], Tensor] | None,
 ) -> Checked:
     from ganlib.data import Dataset
 
@@ -139,6 +175,7 @@ def _check(
         mirrored=mirrored,
         other=theirs,
         against=against or "",
+        see=see,
         say=lambda what: work.journal.note(f"looking for {what}"),
     )
     frame = found.to_frame()

@@ -15,7 +15,7 @@ from ganlib.bench.planted import Planted, plant
 from ganlib.cli.main import main
 from ganlib.config import PipelineConfig, load, overlay
 from ganlib.data import prepare
-from ganlib.errors import DataError, NotFound
+from ganlib.errors import ConfigError, DataError, NotFound
 from ganlib.stages import pipelines
 from ganlib.stages import quality as stage
 from ganlib.stages.context import Context
@@ -137,6 +137,38 @@ def test_the_stage_writes_table_and_pictures_and_is_reused(
     (planted[0] / "train" / "digit-0" / "torn.png").unlink()
     assert not again.reused
     assert again.value.findings["unreadable"] == 1
+
+
+def test_a_network_looks_for_wrong_labels_in_place_of_patches(
+    planted: tuple[Path, Planted], tmp_path: Path
+) -> None:
+    config = config_of(planted[0])
+    by_patches = stage.run(context(tmp_path, config)).value
+    done = stage.run(context(tmp_path, config), features="random")
+    assert not done.reused
+    found, faults = pd.read_csv(done.value.table), planted[1]
+    assert by_patches.accuracy != done.value.accuracy
+    assert done.value.accuracy is not None
+    assert done.value.accuracy > 0.7
+    suspected = set(found[found["finding"] == "label_error"]["file"])
+    assert len(suspected & set(faults.wrong)) >= 0.5 * len(faults.wrong)
+    copies = ("exact_duplicate", "near_duplicate", "mirrored_duplicate", "leakage")
+    assert {k: done.value.findings[k] for k in copies} == {
+        k: by_patches.findings[k] for k in copies
+    }
+    assert stage.run(context(tmp_path, config), features="random").reused
+    against = stage.run(context(tmp_path, config), str(planted[0]), "random").value.against
+    assert against is not None
+    assert against.accuracy == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_network_that_is_not_there_is_refused_before_anything_is_prepared(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GANLIB_INCEPTION", raising=False)
+    with pytest.raises(ConfigError, match="--features asks for inception: GANLIB_INCEPTION"):
+        stage.run(context(tmp_path, config_of(digits)), features="inception")
+    assert not list(Home.open(tmp_path).stages.iterdir())
 
 
 def test_drift_against_another_folder_and_not_against_a_copy(digits: Path, tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from ganlib.cli.output import Answer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ganlib.stages.quality import Features
+
 
 @click.group()
 def bench() -> None:
@@ -199,7 +201,16 @@ def scale(options: Options, recipe: str, rounds: int, seconds: float) -> Answer:
     show_default=True,
     help="Pictures, planted copies of them and a home.",
 )
-def check(options: Options, seeds: tuple[int, ...], each: int, out: Path) -> Answer:
+@click.option(
+    "--features",
+    type=click.Choice(["patches", "random", "pretrained", "inception"]),
+    default="patches",
+    show_default=True,
+    help="As of ganlib data check.",
+)
+def check(
+    options: Options, seeds: tuple[int, ...], each: int, out: Path, features: Features
+) -> Answer:
     """Plant faults into photographs and count how many ganlib data check finds.
 
     Copies (exact, recompressed, resized, brighter or darker, mirrored), leaks from test to train,
@@ -216,6 +227,7 @@ def check(options: Options, seeds: tuple[int, ...], each: int, out: Path) -> Ans
         out,
         each=each,
         settings=options.assignments,
+        features=features,
         search=(Path(named),) if named else (),
         say=lambda text: click.echo(text, err=True),
         **({"seeds": seeds} if seeds else {}),

@@ -13,6 +13,8 @@ from ganlib.cli.output import Answer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ganlib.stages.quality import Features
+
 
 @click.group()
 def data() -> None:
@@ -48,8 +50,18 @@ def _prepare() -> Any:
     metavar="RECIPE | FOLDER | champion",
     help="Look for drift against these images, or those the champion was trained on.",
 )
+@click.option(
+    "--features",
+    type=click.Choice(["patches", "random", "pretrained", "inception"]),
+    default="patches",
+    show_default=True,
+    help="What labels, outliers and drift are looked for in: patches of these images, or a network "
+    "that evaluation.extractors knows.",
+)
 @click.option("--strict", is_flag=True, help="End with 3 when something was found.")
-def check(options: Options, target: str | None, against: str | None, strict: bool) -> Answer:
+def check(
+    options: Options, target: str | None, against: str | None, features: Features, strict: bool
+) -> Answer:
     """Find copies, leaks between splits, likely label errors, outliers, rare classes and drift.
 
     Prepares the images first, trains what it needs on the processor, and writes a table (CSV and
@@ -60,11 +72,14 @@ def check(options: Options, target: str | None, against: str | None, strict: boo
     ganlib data check flowers/
     ganlib data check flowers/ --against flowers-of-last-year/
     ganlib data check flowers/ --against champion --strict --json
+    ganlib data check flowers/ --set data.size=128 --features pretrained
     """
     from ganlib import api
 
     config = options.config(target)
-    done = api.check_data(config, against=against, home=options.place, fresh=options.fresh)
+    done = api.check_data(
+        config, against=against, features=features, home=options.place, fresh=options.fresh
+    )
     made = done.value
     told = made.model_dump(mode="json") | {"found": made.found, "reused": done.reused}
 

@@ -42,6 +42,12 @@ def shrunk(image_NHWC: Tensor, side: int, channels: int) -> Tensor:
     return x_NCHW.contiguous()
 
 
+def unit(feature_NF: Tensor) -> tuple[Tensor, Tensor]:
+    """mean_F and scale_F that bring features to unit variance, those that hardly vary to less."""
+    deviation_F = feature_NF.std(0, correction=0)
+    return feature_NF.mean(0), 1 / (deviation_F + 0.05 * deviation_F.mean().clamp(min=1e-6))
+
+
 @dataclass(frozen=True)
 class PatchFeatures:
     """`learn` is the way to get one. `mirrored`: an image and its mirror image are the same."""
@@ -73,9 +79,8 @@ class PatchFeatures:
         zero, one = torch.zeros(()), torch.ones(())
         bare = cls(filter_KCPP, bias_K, side, mirrored, zero, one)
         feature_NF = bare._answers(x_NCHW)
-        deviation_F = feature_NF.std(0, correction=0)
-        scale_F = 1 / (deviation_F + 0.05 * deviation_F.mean().clamp(min=1e-6))
-        return cls(filter_KCPP, bias_K, side, mirrored, feature_NF.mean(0), scale_F)
+        mean_F, scale_F = unit(feature_NF)
+        return cls(filter_KCPP, bias_K, side, mirrored, mean_F, scale_F)
 
     def __call__(self, image_NHWC: ImageRows) -> Tensor:
         """uint8 images of any size -> feature_NF float32."""
