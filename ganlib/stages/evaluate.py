@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganlib.config import PipelineConfig
 from ganlib.errors import DataError
-from ganlib.stages import evidence, report, training_runs
+from ganlib.stages import evidence, opinions, report, training_runs
 from ganlib.stages.context import Context
 from ganlib.stages.keys import stage_key
 from ganlib.stages.records import Work, run_stage
@@ -127,6 +127,8 @@ def _evaluate(
     )
     found = replace(found, rows=found.rows + memory)
     clock, generator = model.images, loaded.module
+    others = opinions.rows(work, generator, data, held, train, device=device, clock=clock)
+    told = replace(found, rows=found.rows + others)
     drawn = evidence.pictures_of(work, generator, extractor, data, train, train_NF, found, clock)
     drawn["missing"] = evidence.missing(work, reference, sets, data, config.neighbours, clock)
     drawn["closest"] = evidence.closest(work, generator, sets[0], nearest_B, train, train_NF, clock)
@@ -136,8 +138,8 @@ def _evaluate(
         extractor=extractor.name,
         samples=reference.samples,
         metrics=_metrics(found),
-        rows=_rows(found.rows),
-        table=work.table("evaluation", found.to_frame()),
+        rows=_rows(told.rows),
+        table=work.table("evaluation", told.to_frame()),
         pictures=drawn,
         run=work.identity.id,
     )
@@ -150,7 +152,7 @@ def _evaluate(
             judge=judge,
             model=model,
             generator=generator,
-            found=found,
+            found=told,
             samples=reference.samples,
             judge_rows=tuple(Row(**row.model_dump()) for row in scores.rows),
             pictures={**drawn, "judge_confusion": str(work.folder / "judge_confusion.png")},
