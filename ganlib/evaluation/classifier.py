@@ -51,7 +51,11 @@ class ClassifierScores:
 
 def accuracy_of(extractor: Extractor, image_NHWC: Tensor, label_N: Tensor) -> ClassifierScores:
     """uint8, (N,) int64; the same on every rank, since each looks at all images."""
-    _, logits_NK = extractor(image_NHWC)
+    return accuracy_from(extractor(image_NHWC)[1], label_N)
+
+
+def accuracy_from(logits_NK: Tensor, label_N: Tensor) -> ClassifierScores:
+    """`accuracy_of` images of which these are the logits."""
     logits_NK, label_N = logits_NK.cpu(), label_N.cpu()
     classes = logits_NK.shape[1]
     confusion = Confusion.of(label_N, logits_NK.argmax(1), classes)

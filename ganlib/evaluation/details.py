@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from ganlib.evaluation.extractor import Seen
+from ganlib.evaluation.pairs import InRanks, Pairs
 from ganlib.metrics import (
     Modes,
     class_coverage,
     class_distance,
     class_shares,
     inception_score,
-    kernel_distance,
     least_of,
     mean_of,
 )
@@ -33,6 +33,7 @@ def details(
     names: Sequence[str],
     neighbours: int,
     judging: bool = True,
+    pairs: Pairs | None = None,
 ) -> dict[str, float]:
     """Metric -> value, NaN where there is none; those of one class are named `metric/class`.
 
@@ -41,7 +42,8 @@ def details(
     class_divergence is the reverse KL from the real images' classes among the samples that the
     judge is sure of, confident_share how many it is.
     """
-    told = {"kernel_distance": kernel_distance(real.feature_NF, fake.feature_NF)}
+    pairs = pairs or InRanks()
+    told = {"kernel_distance": pairs.kernel_distance(real.feature_NF, fake.feature_NF)}
     if not judging:
         return told
     features = real.feature_NF, real.label_N, fake.feature_NF, of_class_M

@@ -15,7 +15,10 @@ from ganlib.data import ImageRows
 from ganlib.determinism import Replicas, stream
 from ganlib.errors import ConfigError
 from ganlib.evaluation.extractor import Extractor, Seen
-from ganlib.metrics import PrdcSums, class_shares, prdc, scaled_distance, squared_radii
+from ganlib.evaluation.kept import Kept
+from ganlib.evaluation.pairs import InRanks, Pairs
+from ganlib.metrics import PrdcSums, class_shares, scaled_distance
+from ganlib.metrics.support import NEAR
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ class Reference:
     """Held-out images in an extractor's features, and equally many others that are real as well.
 
     `row_N` is where the images lie among those it was built from; `judging` whether the logits are
-    of these images' own classes.
+    of these images' own classes. `pairs` says who looks at all pairs, `kept` holds under `name`
+    what was found of these images before.
     """
 
     real: Seen
@@ -44,6 +48,9 @@ class Reference:
     classes: int
     extractor: str
     judging: bool = True
+    name: str = "reference"
+    pairs: Pairs = field(default_factory=InRanks, repr=False)
+    kept: Kept = field(default_factory=Kept, repr=False)
     # What is computed once, by number of neighbours.
     _squared_radii: dict[int, Tensor] = field(default_factory=dict, repr=False)
     _floors: dict[int, Floor] = field(default_factory=dict, repr=False)
@@ -65,8 +72,17 @@ class Reference:
         """radius_N. Raises ConfigError if there are too few images for `neighbours`."""
         if neighbours not in self._squared_radii:
             _enough(self.samples, neighbours)
-            self._squared_radii[neighbours] = _radii(self.real.feature_NF, neighbours, replicas)
+            pairs = self._looking(replicas)
+            found = self.kept.tensors(
+                f"{self.name}-radii-{neighbours}",
+                lambda: {"radius_N": pairs.squared_radii(self.real.feature_NF, neighbours)},
+            )
+            self._squared_radii[neighbours] = found["radius_N"].double()
         return self._squared_radii[neighbours]
+
+    def near_radius(self) -> float:
+        """The squared distance within which one real sample in a hundred has another one."""
+        return float(self.squared_radii(1).quantile(NEAR))
 
     def floor(self, neighbours: int) -> Floor:
         """The other real images against these; without any, one half of these against the other.
@@ -74,7 +90,10 @@ class Reference:
         Raises ConfigError if there are too few images for `neighbours`.
         """
         if neighbours not in self._floors:
-            self._floors[neighbours] = self._floor(neighbours)
+            found = self.kept.numbers(
+                f"{self.name}-floor-{neighbours}", lambda: vars(self._floor(neighbours))
+            )
+            self._floors[neighbours] = Floor(**{**found, "samples": int(found["samples"])})  # type: ignore[arg-type]
         return self._floors[neighbours]
 
     def pair(self) -> tuple[Seen, Seen]:
@@ -88,14 +107,17 @@ class Reference:
     def _floor(self, neighbours: int) -> Floor:
         real, other = self.pair()
         _enough(len(real), neighbours)
-        found = prdc(
-            real.feature_NF,
-            other.feature_NF,
-            neighbours,
-            real_squared_radius_N=self.squared_radii(neighbours) if real is self.real else None,
-        )
+        real_NF, other_NF, whole = real.feature_NF, other.feature_NF, real is self.real
+        found = self.pairs.compare(
+            real_NF,
+            other_NF,
+            self.squared_radii(neighbours)
+            if whole
+            else self.pairs.squared_radii(real_NF, neighbours),
+            self.pairs.squared_radii(other_NF, neighbours),
+        ).finish(neighbours)
         return Floor(
-            scaled_distance=scaled_distance(real.feature_NF, other.feature_NF),
+            scaled_distance=scaled_distance(real_NF, other_NF),
             samples=len(real),
             **vars(found),
         )
@@ -115,24 +137,16 @@ class Reference:
 
         Each rank compares its part of the blocks, and all get the same sums whatever their number.
         """
-        replicas = replicas or Replicas()
-        sums = PrdcSums.of(
+        pairs = self._looking(replicas)
+        return pairs.compare(
             self.real.feature_NF,
             fake_NF,
             self.squared_radii(neighbours, replicas),
-            _radii(fake_NF, neighbours, replicas),
-            part=(replicas.rank, replicas.world),
-        )
-        return PrdcSums(
-            replicas.sum(sums.around_M),
-            replicas.sum(sums.covered_N),
-            replicas.sum(sums.recalled_N),
+            pairs.squared_radii(fake_NF, neighbours),
         )
 
-
-def _radii(feature_NF: Tensor, neighbours: int, replicas: Replicas | None) -> Tensor:
-    replicas = replicas or Replicas()
-    return replicas.sum(squared_radii(feature_NF, neighbours, part=(replicas.rank, replicas.world)))
+    def _looking(self, replicas: Replicas | None) -> Pairs:
+        return InRanks(replicas) if replicas is not None and replicas.world > 1 else self.pairs
 
 
 def build(
@@ -146,6 +160,8 @@ def build(
     judging: bool = True,
     other_NHWC: ImageRows | None = None,
     other_label_N: Tensor | None = None,
+    pairs: Pairs | None = None,
+    kept: Kept | None = None,
 ) -> Reference:
     """`samples` of the held-out images at random, or all, in an order drawn from `seed`.
 
@@ -153,10 +169,12 @@ def build(
     what real-against-real compares with, of each class as many as there are held-out ones where
     `other_label_N` says the classes. Without them it is two halves of the held-out images.
     `classes` is how many there are, as many as the extractor knows if it is not given, and not
-    `judging` says that they are not the extractor's.
+    `judging` says that they are not the extractor's. `kept` is for these images and this extractor.
     """
+    kept = kept or Kept()
     row_N = _drawn(len(image_NHWC), samples, seed, "reference")
-    real = Seen.by(extractor, image_NHWC[row_N], label_N.cpu()[row_N])
+    name = f"{len(row_N)}-{seed}"
+    real = _seen(kept, f"real-{name}", extractor, image_NHWC, row_N, label_N.cpu()[row_N])
     other = None
     if other_NHWC is not None:
         other_N = _drawn(len(other_NHWC), None, seed, "other")
@@ -167,7 +185,8 @@ def build(
             other_N, known_N = other_N[kept_N], known_N[kept_N]
         else:
             other_N, known_N = other_N[: len(row_N)], known_N[: len(row_N)]
-        other = Seen.by(extractor, other_NHWC[other_N], known_N)
+        name += f"-{len(other_N)}" + ("" if other_label_N is None else "-like")
+        other = _seen(kept, f"other-{name}", extractor, other_NHWC, other_N, known_N)
     return Reference(
         real=real,
         other=other,
@@ -175,7 +194,21 @@ def build(
         classes=real.logits_NK.shape[1] if classes is None else classes,
         extractor=extractor.name,
         judging=judging,
+        name=name,
+        pairs=pairs or InRanks(),
+        kept=kept,
     )
+
+
+def _seen(
+    kept: Kept, name: str, extractor: Extractor, rows: ImageRows, row_N: Tensor, label_N: Tensor
+) -> Seen:
+    def make() -> dict[str, Tensor]:
+        feature_NF, logits_NK = extractor(rows[row_N])
+        return {"feature_NF": feature_NF, "logits_NK": logits_NK}
+
+    found = kept.tensors(name, make)
+    return Seen(found["feature_NF"].double(), found["logits_NK"].double().cpu(), label_N)
 
 
 def _like(label_M: Tensor, wanted_N: Tensor) -> Tensor:

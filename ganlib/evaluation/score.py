@@ -6,9 +6,9 @@ N samples, H W pixels, C channels, K classes, F features.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from statistics import fmean, stdev
+from statistics import fmean
 
 import torch
 from torch import Tensor, nn
@@ -24,16 +24,17 @@ from ganlib.metrics import (
     agreement,
     class_coverage,
     class_shares,
-    distance,
+    deviation,
     entropy,
     least_of,
     mean_of,
-    near_pairs,
-    near_radius,
     of_mean,
     present,
     support,
 )
+
+Draw = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""(seed_N, label_N) -> feature_NF, logits_NK of the images the generator gives for them."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +118,16 @@ def sample_sets(
     seeds: Sequence[int],
     neighbours: int,
     replicas: Replicas | None = None,
+    draw: Draw | None = None,
 ) -> list[SampleSet]:
-    """One for each seed, as `score` takes one. No two have noise in common."""
+    """One for each seed, as `score` takes one. No two have noise in common.
+
+    Whoever is asked to `draw` gives all of a set, on every rank.
+    """
     replicas = replicas or Replicas()
-    return [_taken(generator, reference, extractor, seed, neighbours, replicas) for seed in seeds]
+    return [
+        _taken(generator, reference, extractor, seed, neighbours, replicas, draw) for seed in seeds
+    ]
 
 
 def repeated(
@@ -170,6 +177,7 @@ def tabulate(
             names=names,
             neighbours=neighbours,
             judging=reference.judging,
+            pairs=reference.pairs,
         )
         for metric, value in {**scores, **more}.items():
             if metric in floors:
@@ -192,18 +200,22 @@ def tabulate(
         share_K=tuple(map(fmean, zip(*shares, strict=True))) if reference.judging else (),
         real_share_K=tuple(reference.shares().tolist()),
         spread={
-            metric: stdev(values) if len(values) > 1 else 0.0 for metric, values in found.items()
+            metric: deviation(values) if len(values) > 1 else 0.0
+            for metric, values in found.items()
         },
     )
 
 
 def _support(reference: Reference, sets: Sequence[SampleSet]) -> Row:
     _, other = reference.pair()
-    radius = near_radius(reference.real.feature_NF)
-    near = sum(near_pairs(taken.fake.feature_NF, radius) for taken in sets)
+    radius, pairs = reference.near_radius(), reference.pairs
+    near = sum(pairs.near_pairs(taken.fake.feature_NF, radius) for taken in sets)
     count = reference.samples
     value, low, high = support(len(sets) * count * (count - 1) // 2, near)
-    floor, _, _ = support(len(other) * (len(other) - 1) // 2, near_pairs(other.feature_NF, radius))
+    found = reference.kept.numbers(
+        f"{reference.name}-near", lambda: {"near": pairs.near_pairs(other.feature_NF, radius)}
+    )
+    floor, _, _ = support(len(other) * (len(other) - 1) // 2, int(found["near"]))
     return Row.of(
         "support", value, (low, high), floor=floor, count=count, extractor=reference.extractor
     )
@@ -229,18 +241,16 @@ def _taken(
     seed: int,
     neighbours: int,
     replicas: Replicas,
+    draw: Draw | None = None,
 ) -> SampleSet:
     if reference.extractor != extractor.name:
         raise ValueError(f"a reference of {reference.extractor} given to {extractor.name}")
     asked_N = balanced_labels(reference.samples, reference.shares())
-    # Rows wrap around to whole shares, since all ranks gather equally long slices.
-    padded = -(-len(asked_N) // replicas.world) * replicas.world
-    row_N = replicas.slice(torch.arange(padded) % len(asked_N))
-    image_NHWC = generate(generator, sample_seeds(seed, row_N), asked_N[row_N])
-    feature_NF, logits_NK = extractor(image_NHWC)
+    draw = draw or _in_ranks(generator, extractor, replicas)
+    feature_NF, logits_NK = draw(sample_seeds(seed, torch.arange(len(asked_N))), asked_N)
     fake = Seen(
-        replicas.gather(feature_NF.double())[: len(asked_N)],
-        replicas.gather(logits_NK.double())[: len(asked_N)].cpu(),
+        feature_NF.double().to(reference.real.feature_NF.device),
+        logits_NK.double().cpu(),
         asked_N,
     )
     heedless = reference.judging and blind(generator, reference.classes)
@@ -252,12 +262,28 @@ def _taken(
     )
 
 
+def _in_ranks(generator: nn.Module, extractor: Extractor, replicas: Replicas) -> Draw:
+    """Each rank its share, and all get everything."""
+
+    def draw(seed_N: Tensor, label_N: Tensor) -> tuple[Tensor, Tensor]:
+        # Rows wrap around to whole shares, since all ranks gather equally long slices.
+        padded = -(-len(label_N) // replicas.world) * replicas.world
+        row_N = replicas.slice(torch.arange(padded) % len(label_N))
+        feature_NF, logits_NK = extractor(generate(generator, seed_N[row_N], label_N[row_N]))
+        return (
+            replicas.gather(feature_NF)[: len(label_N)],
+            replicas.gather(logits_NK)[: len(label_N)],
+        )
+
+    return draw
+
+
 def _scores(
     taken: SampleSet, reference: Reference, neighbours: int, present_share: float
 ) -> Scores:
     fake = taken.fake
     found, floor = taken.sums.finish(neighbours), reference.floor(neighbours)
-    apart = distance(reference.real.feature_NF, fake.feature_NF)
+    apart = reference.pairs.distance(reference.real.feature_NF, fake.feature_NF)
     covered_K = class_coverage(
         reference.real.feature_NF,
         reference.real.label_N,
@@ -291,13 +317,17 @@ def _floors(
     """What other real images score, and for labels what these ones do."""
     floor = reference.floor(neighbours)
     real, other = reference.pair()
-    more = details(
-        real,
-        other,
-        other.label_N,
-        names=names,
-        neighbours=neighbours,
-        judging=reference.judging,
+    more = reference.kept.numbers(
+        f"{reference.name}-details-{neighbours}",
+        lambda: details(
+            real,
+            other,
+            other.label_N,
+            names=names,
+            neighbours=neighbours,
+            judging=reference.judging,
+            pairs=reference.pairs,
+        ),
     )
     floors = {
         "scaled_distance": floor.scaled_distance,

@@ -5,9 +5,9 @@ Nothing here samples, extracts features or knows a rank.
 
 from ganlib.metrics.accuracy import Confusion, among_best
 from ganlib.metrics.calibration import Calibration
-from ganlib.metrics.frechet import Moments, distance, scaled_distance
+from ganlib.metrics.frechet import Fit, Moments, distance, scaled_distance
 from ganlib.metrics.inception_score import InceptionSums, inception_score
-from ganlib.metrics.intervals import of_count, of_mean, of_share
+from ganlib.metrics.intervals import deviation, of_count, of_mean, of_share
 from ganlib.metrics.kernel import KernelMoments, KernelSums, kernel_distance
 from ganlib.metrics.modes import Modes, agreement, class_shares, divergence, entropy, present
 from ganlib.metrics.neighbours import nearest, nearest_squared, squared_radii
@@ -18,6 +18,7 @@ from ganlib.metrics.within import class_coverage, class_distance, least_of, mean
 __all__ = [
     "Calibration",
     "Confusion",
+    "Fit",
     "InceptionSums",
     "KernelMoments",
     "KernelSums",
@@ -31,6 +32,7 @@ __all__ = [
     "class_distance",
     "class_shares",
     "coverage",
+    "deviation",
     "distance",
     "divergence",
     "entropy",

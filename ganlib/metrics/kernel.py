@@ -103,15 +103,19 @@ def kernel_distance(real_NF: Tensor, fake_MF: Tensor) -> float:
     """Over all pairs, in float64. Raises ValueError for fewer than two samples of either."""
     reals, fakes, size = len(real_NF), len(fake_MF), real_NF.shape[1]
     if cheaper_by_moments(reals, fakes, size):
-        real, fake = KernelMoments.of(real_NF), KernelMoments.of(fake_MF)
-        return _unbiased(
-            real.pairs(real) - real.own,
-            fake.pairs(fake) - fake.own,
-            real.pairs(fake),
-            reals,
-            fakes,
-        )
+        return of_moments(KernelMoments.of(real_NF), KernelMoments.of(fake_MF))
     return KernelSums.of(real_NF, fake_MF).finish(reals, fakes)
+
+
+def of_moments(real: KernelMoments, fake: KernelMoments) -> float:
+    """`kernel_distance` of the samples these are of."""
+    return _unbiased(
+        real.pairs(real) - real.own,
+        fake.pairs(fake) - fake.own,
+        real.pairs(fake),
+        real.count,
+        fake.count,
+    )
 
 
 def subset_distances(

@@ -37,14 +37,18 @@ class Distances:
         self.largest = float(self.norm_N.max()) if len(data_NF) else 0.0
         self._room = self.norm_N.new_empty(0, len(data_NF))
 
-    def to(self, query_BF: Tensor) -> Tensor:
-        """square_BN, until the next call; rounding never makes equal samples differ."""
+    def to(self, query_BF: Tensor, first: int | None = None) -> Tensor:
+        """square_BN, until the next call; rounding never makes equal samples differ.
+
+        With `first` it is to so many samples only.
+        """
         query_BF = query_BF.double()
         norm_B = query_BF.square().sum(1)
         if len(self._room) < len(query_BF):
             self._room = self.norm_N.new_empty(len(query_BF), len(self.norm_N))
-        square_BN = torch.add(norm_B[:, None], self.norm_N, out=self._room[: len(query_BF)])
-        square_BN.addmm_(query_BF, self.data_NF.mT, alpha=-2)
+        room_BN = self._room[: len(query_BF), :first]
+        square_BN = torch.add(norm_B[:, None], self.norm_N[:first], out=room_BN)
+        square_BN.addmm_(query_BF, self.data_NF[:first].mT, alpha=-2)
         tiny = _ROUNDING * (float(norm_B.max()) + self.largest)
         return F.threshold(square_BN, tiny, 0.0, inplace=True)
 
@@ -108,9 +112,15 @@ def nearest_squared(query_MF: Tensor, data_NF: Tensor, *, block: int = BLOCK) ->
     return square_M
 
 
-def pairs_within(feature_NF: Tensor, squared_radius: float, *, block: int = BLOCK) -> int:
-    """How many pairs of different samples are no farther apart than the radius."""
+def pairs_within(
+    feature_NF: Tensor, squared_radius: float, *, block: int = BLOCK, part: Part = (0, 1)
+) -> int:
+    """How many pairs of different samples are no farther apart than the radius.
+
+    Of a `part` those whose later sample is in one of its blocks.
+    """
     distances, found = Distances(feature_NF), 0
-    for rows in blocks(len(feature_NF), block):
-        found += int((distances.to(distances.data_NF[rows]) <= squared_radius).sum())
-    return (found - len(feature_NF)) // 2
+    for rows in blocks(len(feature_NF), block, part):
+        near_BN = distances.to(distances.data_NF[rows], rows.stop) <= squared_radius
+        found += int(near_BN.tril(rows.start - 1).sum())
+    return found

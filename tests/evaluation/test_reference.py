@@ -37,7 +37,7 @@ def test_the_floor_compares_with_equally_many_training_images(judge, digits):
     expected = prdc(real.real.feature_NF, real.other.feature_NF, 5)
     assert (floor.coverage, floor.recall) == (expected.coverage, expected.recall)
     assert floor.scaled_distance == pytest.approx(
-        scaled_distance(real.real.feature_NF, real.other.real.feature_NF)
+        scaled_distance(real.real.feature_NF, real.other.feature_NF)
     )
     assert floor.samples == 300
     assert 0.85 < floor.coverage < 1
