@@ -293,6 +293,6 @@ def _unlabelled(root: Path, count: int) -> DataError:
     return DataError(
         f"{root} holds {count} images but no class subfolders",
         where=str(root),
-        hint="unlabelled images cannot be used yet: without classes no classifier can be trained "
-        f"to judge what is generated, and no packaged feature extractor is there. {LAYOUT}",
+        hint="unlabelled images cannot be used: without classes no classifier can be trained to "
+        f"judge what is generated, and the gates read that judge. {LAYOUT}",
     )
