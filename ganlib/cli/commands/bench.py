@@ -270,6 +270,52 @@ def metrics(
 
 @bench.command(epilog=EPILOG)
 @common
+@click.option("--images", default=50_000, show_default=True, type=click.IntRange(100))
+@click.option(
+    "--sizes",
+    default="64,512",
+    show_default=True,
+    metavar="N,N,...",
+    callback=lambda _context, _parameter, text: _counts(text),
+    help="Numbers of features.",
+)
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(2))
+@click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--out",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("bench-evaluate"),
+    show_default=True,
+    help="Results so far; the same command goes on from there.",
+)
+def evaluate(
+    options: Options, images: int, sizes: tuple[int, ...], workers: int, seed: int, out: Path
+) -> Answer:
+    """Frechet and kernel distance and coverage of many images by several workers and by one.
+
+    Memory above an idle worker's, seconds and processor seconds of each. Ends with 1 when a value
+    depends on the number of workers by more than 1e-9 of itself.
+
+    \b
+    ganlib bench evaluate --sizes 512 --out bench-evaluate --json
+    """
+    options.unused()
+    from ganlib.bench.spread import bench_evaluate
+
+    told = bench_evaluate(
+        out,
+        images=images,
+        sizes=sizes,
+        workers=workers,
+        seed=seed,
+        say=lambda text: click.echo(text, err=True),
+    )
+    return _answer(told, told["passed"])
+
+
+@bench.command(epilog=EPILOG)
+@common
 @click.option(
     "--dataset",
     default="mnist",
