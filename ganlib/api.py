@@ -174,8 +174,8 @@ def check_data(
     """Copies, leaks between splits, likely label errors, outliers, rare classes and drift.
 
     `against` is a recipe, file or folder to compare with, or `champion`: what the champion of this
-    name was trained on. `features` are those that labels, outliers and drift are looked for in:
-    patches, or a network of `evaluation.extractors`. Raises DataError for images that cannot be
+    name was trained on. `features` are those that wrong labels are looked for in: patches, or a
+    network of `evaluation.extractors`. Raises DataError for images that cannot be
     used, NotFound for what is nowhere, ConfigError for a network that is not there.
     """
     from ganlib.stages import quality as stage

@@ -91,8 +91,9 @@ def look(
     """All checks of `dataset`, and its drift against `other`, which is called `against`.
 
     `mirrored` says that an image's mirror image is of the same class. `see` gives feature_NF of
-    uint8 images for labels, outliers and drift, in place of patches learnt from the images
-    themselves. Raises Damaged.
+    uint8 images for labels, in place of patches learnt from the images themselves; outliers and
+    drift are looked for in patches always, since a network that knows objects overlooks images of
+    none. Raises Damaged.
     """
     from ganlib.data.quality.features import PatchFeatures, unit
     from ganlib.data.quality.views import View
@@ -109,18 +110,18 @@ def look(
 
     _unreadable(found, dataset)
     groups = timed("copies", lambda: _copies(found, view))
-    look_at = see or PatchFeatures.learn(view.image_NHWC, seed=seed, mirrored=mirrored)
-    feature_NF = timed("features", lambda: look_at(view.image_NHWC))
-    mean_F, scale_F = unit(feature_NF)
+    learnt = PatchFeatures.learn(view.image_NHWC, seed=seed, mirrored=mirrored)
+    feature_NF = timed("features", lambda: learnt(view.image_NHWC))
+    telling_NF = feature_NF
     if see is not None:
-        feature_NF = (feature_NF - mean_F) * scale_F
-    timed("labels", lambda: _labels(found, view, feature_NF, groups, seed))
+        seen_NF = timed("the network's features", lambda: see(view.image_NHWC))
+        mean_F, scale_F = unit(seen_NF)
+        telling_NF = (seen_NF - mean_F) * scale_F
+    timed("labels", lambda: _labels(found, view, telling_NF, groups, seed))
     timed("outliers", lambda: _outliers(found, view, feature_NF))
     _balance(found, dataset)
     if theirs is not None:
-        other_NF = timed("other features", lambda: look_at(theirs.image_NHWC))
-        if see is not None:
-            other_NF = (other_NF - mean_F) * scale_F
+        other_NF = timed("other features", lambda: learnt(theirs.image_NHWC))
         timed("drift", lambda: _drift(found, feature_NF, other_NF, against, seed))
     return found, view, theirs
 

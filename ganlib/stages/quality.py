@@ -81,9 +81,9 @@ def run(
     """Prepare the images, look at them, and compare them with `against` if something is named.
 
     `against` is a recipe, a file or folder, or `champion`: what the champion of the configuration's
-    name was trained on. Labels, outliers and drift are looked for in `features`: patches of the
-    images themselves, or a network's. Raises DataError for images that cannot be used, NotFound for
-    what is nowhere, ConfigError for a network that lacks something on this machine.
+    name was trained on. Wrong labels are looked for in `features`: patches of the images
+    themselves, or a network's. Raises DataError for images that cannot be used, NotFound for what
+    is nowhere, ConfigError for a network that lacks something on this machine.
     """
     network, channels = NETWORKS.get(features), context.config.data.channels
     if network is not None:

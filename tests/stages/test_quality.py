@@ -152,14 +152,10 @@ def test_a_network_looks_for_wrong_labels_in_place_of_patches(
     assert done.value.accuracy > 0.7
     suspected = set(found[found["finding"] == "label_error"]["file"])
     assert len(suspected & set(faults.wrong)) >= 0.5 * len(faults.wrong)
-    copies = ("exact_duplicate", "near_duplicate", "mirrored_duplicate", "leakage")
-    assert {k: done.value.findings[k] for k in copies} == {
-        k: by_patches.findings[k] for k in copies
+    assert {k: n for k, n in done.value.findings.items() if k != "label_error"} == {
+        k: n for k, n in by_patches.findings.items() if k != "label_error"
     }
     assert stage.run(context(tmp_path, config), features="random").reused
-    against = stage.run(context(tmp_path, config), str(planted[0]), "random").value.against
-    assert against is not None
-    assert against.accuracy == pytest.approx(0.5, abs=0.1)
 
 
 def test_a_network_that_is_not_there_is_refused_before_anything_is_prepared(

@@ -55,8 +55,8 @@ def _prepare() -> Any:
     type=click.Choice(["patches", "random", "pretrained", "inception"]),
     default="patches",
     show_default=True,
-    help="What labels, outliers and drift are looked for in: patches of these images, or a network "
-    "that evaluation.extractors knows.",
+    help="What wrong labels are looked for in: patches of these images, or a network that "
+    "evaluation.extractors knows.",
 )
 @click.option("--strict", is_flag=True, help="End with 3 when something was found.")
 def check(
