@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganlib.config import PipelineConfig
 from ganlib.errors import DataError
-from ganlib.stages import evidence, opinions, report, training_runs
+from ganlib.stages import evidence, opinions, report, sharing, training_runs
 from ganlib.stages.context import Context
 from ganlib.stages.keys import stage_key
 from ganlib.stages.records import Work, run_stage
@@ -34,6 +34,7 @@ from ganlib.stages.values import (
 if TYPE_CHECKING:
     from ganlib.data import Dataset, Images, StoredImages
     from ganlib.evaluation import ClassifierExtractor, EvaluationTable, Row
+    from ganlib.evaluation.kept import Kept
     from ganlib.models import LoadedModel
 
 
@@ -94,34 +95,41 @@ def _evaluate(
     device = _device(work.context.config)
     loaded.module.to(device)
     judging.module.to(device)
-    extractor = ClassifierExtractor(judging, f"judge-{judge.fingerprint[:8]}:features")
+    extractor = ClassifierExtractor(judging, sharing.extractor_name(judge))
+    kept = sharing.kept(work, dataset, judge, device)
     work.journal.params({"evaluation": config.model_dump(mode="json"), "extractor": extractor.name})
     work.journal.dataset(work.context.config.name, dataset.fingerprint, dataset.folder)
     held, train = data.load("test"), _learnt_from(work.context.config, data)
-    reference = build(
-        held.image_NHWC,
-        held.label_N,
-        extractor,
-        config.samples,
-        config.seed,
-        other_NHWC=train.image_NHWC,
-        other_label_N=train.label_N,
-    )
-    sets = sample_sets(
-        loaded.module,
-        reference,
-        extractor,
-        seeds=[config.seed + turn for turn in range(config.repeats)],
-        neighbours=config.neighbours,
-    )
-    found = tabulate(
-        reference,
-        sets,
-        neighbours=config.neighbours,
-        present_share=config.present_share,
-        names=data.classes,
-    )
-    train_NF, _ = extractor(train.image_NHWC)
+    samples = min(config.samples or len(held), len(held))
+    with sharing.shared(work, samples, model, judge) as by:
+        reference = build(
+            held.image_NHWC,
+            held.label_N,
+            extractor,
+            config.samples,
+            config.seed,
+            other_NHWC=train.image_NHWC,
+            other_label_N=train.label_N,
+            pairs=by,
+            kept=kept,
+        )
+        sets = sample_sets(
+            loaded.module,
+            reference,
+            extractor,
+            seeds=[config.seed + turn for turn in range(config.repeats)],
+            neighbours=config.neighbours,
+            draw=by.draw if by else None,
+        )
+        found = tabulate(
+            reference,
+            sets,
+            neighbours=config.neighbours,
+            present_share=config.present_share,
+            names=data.classes,
+        )
+    learnt = kept.tensors("train", lambda: {"feature_NF": extractor(train.image_NHWC)[0]})
+    train_NF = learnt["feature_NF"]
     memory, nearest_B = evidence.memory_rows(
         reference, sets[0], train_NF, data.load("validation"), extractor
     )
@@ -144,7 +152,7 @@ def _evaluate(
         run=work.identity.id,
     )
     work.journal.metrics(model.images, _readings(evaluated))
-    scores = _judge(work, extractor, data)
+    scores = _judge(work, extractor, data, kept)
     pages = report.write(
         work,
         report.Evaluation(
@@ -248,21 +256,28 @@ def _readings(evaluated: Evaluated) -> dict[str, float]:
     return readings
 
 
-def _judge(work: Work, extractor: ClassifierExtractor, data: Dataset) -> JudgeScores:
+def _judge(work: Work, extractor: ClassifierExtractor, data: Dataset, kept: Kept) -> JudgeScores:
     """The confusion matrix as a table and a picture, and the accuracy with it."""
-    from ganlib.evaluation import NOISES, accuracy_of, classifier_rows, pictures, under_noise
+    from ganlib.evaluation import NOISES, classifier_rows, pictures, under_noise
+    from ganlib.evaluation.classifier import accuracy_from
     from ganlib.evaluation.memory import some
     from ganlib.evaluation.table import to_frame
 
     held, seed = data.load("test"), work.context.config.evaluation.seed
-    scores = accuracy_of(extractor, held.image_NHWC, held.label_N)
+    told = kept.tensors("judged", lambda: {"logits_NK": extractor(held.image_NHWC)[1]})
+    scores = accuracy_from(told["logits_NK"], held.label_N)
     title = f"judge: {scores.accuracy:.2%} right"
     work.picture(
         0, "judge_confusion", pictures.confusion(data.classes, scores.confusion_KK, title=title)
     )
     few = some(len(held))
-    few_NHWC, few_N = held.image_NHWC[few], held.label_N[few]
-    noisy = [(s, under_noise(extractor, few_NHWC, few_N, s, seed), len(few)) for s in NOISES]
+
+    def under_noises() -> dict[str, float]:
+        few_NHWC, few_N = held.image_NHWC[few], held.label_N[few]
+        return {str(s): under_noise(extractor, few_NHWC, few_N, s, seed) for s in NOISES}
+
+    noises = kept.numbers(f"noises-{seed}", under_noises)
+    noisy = [(sigma, noises[str(sigma)], len(few)) for sigma in NOISES]
     rows = classifier_rows(scores, data.classes, noisy, extractor.name)
     work.journal.metrics(
         0,

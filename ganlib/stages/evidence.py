@@ -35,8 +35,11 @@ def memory_rows(
     query_NF = first.fake.feature_NF[query_N.to(real_NF.device)]
     found, floor = memorisation(query_NF, train_NF, real_NF, copy), None
     if len(validation):
-        known_NF, _ = extractor(validation.image_NHWC[some(len(validation))])
-        floor = memorisation(known_NF, train_NF, real_NF, copy)
+        known = reference.kept.tensors(
+            f"validation-{len(validation)}",
+            lambda: {"feature_NF": extractor(validation.image_NHWC[some(len(validation))])[0]},
+        )
+        floor = memorisation(known["feature_NF"], train_NF, real_NF, copy)
     nearest_B = query_N[found.distance_N.argsort(stable=True)[:NEAREST].cpu()]
     return memorisation_rows(found, floor, reference.extractor), nearest_B
 

@@ -1,0 +1,93 @@
+"""An evaluation of many images by several workers, and what is kept of its real ones.
+
+N images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ganlib.stages.records import Work
+from ganlib.stages.sessions import ray_log
+from ganlib.stages.values import DatasetRef, ModelRef
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ganlib.evaluation import Extractor
+    from ganlib.evaluation.kept import Kept
+    from ganlib.evaluation.pairs import ByWorkers
+
+# Fewer images of each are done in less time than Ray takes to start.
+FROM = 20_000
+
+
+@contextmanager
+def shared(
+    work: Work, samples: int, model: ModelRef, judge: ModelRef
+) -> Iterator[ByWorkers | None]:
+    """By `cluster.workers`, from FROM images on; none where this process does it alone.
+
+    No number depends on it. What the workers hand each other is gone afterwards.
+    """
+    from ganlib.cluster import RayWorkers, ray_session
+    from ganlib.evaluation.pairs import ByWorkers
+
+    cluster = work.context.config.cluster
+    if cluster.workers == 1 or samples < FROM:
+        yield None
+        return
+    work.context.say(f"evaluate: {samples:,} images of each by {cluster.workers} workers")
+    log = ray_log(work.context.home)
+    workers = RayWorkers(cluster, log)
+    pairs = ByWorkers(
+        workers,
+        work.folder / "shared",
+        partial(opened, model.folder, judge.folder, extractor_name(judge), cluster.device),
+    )
+    try:
+        with ray_session(cluster, log=log):
+            yield pairs
+    finally:
+        pairs.clear()
+    for name, spent in workers.spent.items():
+        work.journal.note(
+            f"worker {name}: {spent.peak_mb - spent.idle_mb:.0f} MB at most beside the "
+            f"{spent.idle_mb:.0f} MB of an idle one, {spent.cpu_s:.0f} CPU-seconds"
+        )
+
+
+def opened(generator: str, judge: str, name: str, device: str) -> tuple[nn.Module, Extractor]:
+    """What a worker draws and looks at images with; on its GPU if it has one and may."""
+    import torch
+
+    from ganlib.evaluation import ClassifierExtractor
+    from ganlib.models import load_model
+
+    place = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+    drawing, judging = load_model(Path(generator)), load_model(Path(judge))
+    drawing.module.to(place)
+    judging.module.to(place)
+    return drawing.module, ClassifierExtractor(judging, name)
+
+
+def extractor_name(judge: ModelRef) -> str:
+    """As it is printed beside every number."""
+    return f"judge-{judge.fingerprint[:8]}:features"
+
+
+def kept(work: Work, dataset: DatasetRef, judge: ModelRef, device: str) -> Kept:
+    """Of the real images in the judge's features."""
+    from ganlib.evaluation.kept import Kept
+
+    return Kept.of(
+        work.context.home.cache / "real",
+        dataset.fingerprint,
+        f"{judge.fingerprint}:features",
+        device=device,
+        say=lambda text: work.context.say(f"evaluate: {text}"),
+    )

@@ -1,0 +1,91 @@
+"""An evaluation by Ray's workers, and one that finds what another found of the real images."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ganlib.data import Dataset
+from ganlib.evaluation import ClassifierExtractor
+from ganlib.stages import evaluate, sharing
+from ganlib.stages.values import MetricRow
+from ganlib.training import read_journal
+from tests.stages.conftest import Trained
+
+
+def rows(trained: Trained, candidate: Any = None) -> dict[str, MetricRow]:
+    made = evaluate.run(
+        trained.context(fresh=True),
+        trained.dataset,
+        trained.classifiers,
+        candidate or trained.candidate,
+    ).value
+    return {row.metric: row for row in (*made.candidate.rows, *made.judge.rows)}
+
+
+@pytest.fixture
+def real_images(trained: Trained) -> set[bytes]:
+    data = Dataset.open(Path(trained.dataset.folder), trained.dataset.fingerprint)
+    splits = ("train", "validation", "test")
+    return {one.numpy().tobytes() for split in splits for one in data.load(split).image_NHWC}
+
+
+def test_a_second_evaluation_looks_at_no_real_image(
+    trained: Trained, real_images: set[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[bytes] = []
+    look = ClassifierExtractor.__call__
+
+    def watching(extractor: ClassifierExtractor, image_NHWC: Any) -> Any:
+        shown.extend(one.numpy().tobytes() for one in image_NHWC[torch.arange(len(image_NHWC))])
+        return look(extractor, image_NHWC)
+
+    monkeypatch.setattr(ClassifierExtractor, "__call__", watching)
+    shutil.rmtree(trained.home.cache / "real", ignore_errors=True)
+    first = rows(trained)
+    assert real_images <= set(shown)
+    shown.clear()
+    assert rows(trained) == first
+    assert len(shown) >= 2 * 200
+    assert not real_images & set(shown)
+    shown.clear()
+    other = rows(trained, trained.generator(2_000))
+    assert other["coverage"].floor == first["coverage"].floor
+    assert other["coverage"].value != first["coverage"].value
+    assert not real_images & set(shown)
+
+
+@pytest.mark.slow
+def test_workers_of_ray_find_what_one_process_finds(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(trained.config.cluster.threads)
+    try:
+        shutil.rmtree(trained.home.cache / "real", ignore_errors=True)
+        alone = rows(trained)
+        shutil.rmtree(trained.home.cache / "real")
+        monkeypatch.setattr(sharing, "FROM", 200)
+        shared = rows(trained)
+    finally:
+        torch.set_num_threads(threads)
+    assert shared.keys() == alone.keys()
+    for metric, row in shared.items():
+        one = alone[metric]
+        for name in ("value", "low", "high", "floor"):
+            value = getattr(one, name)
+            expected = value if value is None else pytest.approx(value, rel=1e-9, abs=1e-12)
+            assert getattr(row, name) == expected, (metric, name)
+    notes = [
+        line["text"]
+        for path in trained.home.spool.glob("*.jsonl")
+        for line in read_journal(path)
+        if line["kind"] == "note"
+    ]
+    assert "evaluate: 200 images of each by 2 workers" in notes
+    assert sum(note.startswith("worker ") for note in notes) >= 1
+    assert not list(trained.home.runs.glob("*/shared"))
