@@ -167,10 +167,11 @@ def quality(options: Options, minutes: float, out: Path) -> Answer:
 @bench.command(epilog=EPILOG)
 @common
 @click.option("--recipe", default="cifar10", show_default=True)
+@click.option("--threads", default=2, show_default=True, type=click.IntRange(1))
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1))
 @click.option("--seconds", default=8.0, show_default=True, type=click.FloatRange(0.1))
-def scale(options: Options, recipe: str, rounds: int, seconds: float) -> Answer:
-    """Images per second of one process with all cores, and of one process for each core.
+def scale(options: Options, recipe: str, threads: int, rounds: int, seconds: float) -> Answer:
+    """Images per second of one process with that many threads, and of as many processes.
 
     With GPUs: of one, two, four ... and all of them.
 
@@ -182,6 +183,7 @@ def scale(options: Options, recipe: str, rounds: int, seconds: float) -> Answer:
     told = bench_scale(
         recipe,
         settings=options.assignments,
+        threads=threads,
         rounds=rounds,
         seconds=seconds,
         say=lambda text: click.echo(text, err=True),
