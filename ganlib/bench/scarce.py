@@ -37,7 +37,7 @@ FAR = 2**40
 
 
 def distortion(strength: float, size: int) -> Distortion:
-    """`strength` 1 is what the recipe mnist-lenet5 does to 28 pixels; 0 does nothing.
+    """`strength` 1 warps as the recipe mnist-lenet5 and shifts 28 pixels by 2; 0 does nothing.
 
     Shift, turn, scale, squeeze and shear grow together. Digits are not mirrored.
     """

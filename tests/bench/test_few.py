@@ -61,8 +61,9 @@ def test_more_than_there_are_is_refused_with_the_number_there_is(lab: Lab) -> No
     assert len(lab.drawn(least, 0)) == 10 * least
 
 
-def test_strength_one_is_the_distortion_of_the_recipe_for_lenet5() -> None:
-    assert distortion(1, 28) == load_recipe("mnist-lenet5").classifier.distortion
+def test_strength_one_warps_as_the_recipe_for_lenet5_and_shifts_by_two_of_28_pixels() -> None:
+    recipe = load_recipe("mnist-lenet5").classifier.distortion
+    assert distortion(1, 28) == recipe.model_copy(update={"shift": 2})
     assert not distortion(0, 28).warps
     assert not distortion(0, 28).moves
 
