@@ -58,7 +58,9 @@ def test_the_page_holds_every_figure_of_the_evaluation(
     assert "rolled back to 2000" in read.text["collapse"]
     assert "none" not in read.text["collapse"]
     assert found.candidate.model in read.text["lineage"]
-    assert "There was no champion" in read.text["champion"]
+    # The home is shared, so other tests may have promoted this very model before.
+    told = ("There was no champion", "This is the champion itself")
+    assert any(words in read.text["champion"] for words in told)
     lines = list(read_journal(trained.home.spool / f"{done.run}.jsonl"))
     assert found.report in {line["path"] for line in lines if line["kind"] == "artifact"}
     assert found.report in found.paths()
