@@ -181,7 +181,9 @@ def test_divergence_names_the_scalar_and_the_first_bad_clock(
 
 def test_training_starts_from_another_model(digits: Dataset, tmp_path: Path) -> None:
     first = execute(spec_of(GAN, digits, tmp_path / "first"))
-    frozen = overlay(GAN, {"budget.images": GAN.batch_size, "generator.optimiser.learning_rate": 1e-12})
+    frozen = overlay(
+        GAN, {"budget.images": GAN.batch_size, "generator.optimiser.learning_rate": 1e-12}
+    )
     spec = spec_of(frozen, digits, tmp_path / "second", init_from=first.model)
     ours, theirs = (load_model(Path(o.model)).module for o in (execute(spec), first))
     torch.testing.assert_close(ours.start.weight, theirs.start.weight, atol=1e-6, rtol=0)
