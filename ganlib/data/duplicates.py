@@ -76,7 +76,7 @@ def find(
     links = np.stack([left[close], right[close]], axis=1)
     near_firsts = set(links.reshape(-1).tolist())
     joined = [links, *(c for c in copies if int(c[0, 0]) in near_firsts)]
-    return Duplicates(exact, _components(np.concatenate(joined)) if len(links) else [])
+    return Duplicates(exact, components(np.concatenate(joined)) if len(links) else [])
 
 
 def _candidates(hash_N: NDArray[np.uint64], brightness_N: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -106,7 +106,7 @@ def _bucket_pairs(
         yield np.sort(np.stack([left[near], right[near]], axis=1), axis=1)
 
 
-def _components(pair_P2: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+def components(pair_P2: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Rows joined by pairs, as sorted groups."""
     parent: dict[int, int] = {}
 

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as nn
 from torch import Tensor
 
+from ganlib.data.duplicates import components
 from ganlib.data.quality.views import View
 
 SIDE = 32
@@ -160,18 +161,4 @@ def _detail(whole_X: Tensor, side: int) -> Tensor:
 
 def groups(pair_P2: Tensor) -> list[list[int]]:
     """Rows joined by pairs, each group sorted, in the order of their first rows."""
-    parent: dict[int, int] = {}
-
-    def root(row: int) -> int:
-        while parent.setdefault(row, row) != row:
-            parent[row] = parent[parent[row]]
-            row = parent[row]
-        return row
-
-    for left, right in pair_P2.tolist():
-        one, two = root(left), root(right)
-        parent[max(one, two)] = min(one, two)
-    found: dict[int, list[int]] = {}
-    for row in sorted(parent):
-        found.setdefault(root(row), []).append(row)
-    return [found[first] for first in sorted(found)]
+    return [group.tolist() for group in components(pair_P2.numpy())]
