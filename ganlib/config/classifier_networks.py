@@ -15,14 +15,14 @@ from ganlib.config.custom import Custom
 
 
 class LeNet5(Config):
-    """LeCun et al. 1998; ReLU and max pooling, 84 features. Needs 12 pixels or more."""
+    """LeCun et al. 1998; ReLU and max pooling, 84 features."""
 
     batch_norm: ClassVar[bool] = False
     kind: Literal["lenet5"] = "lenet5"
     width: int = Field(default=1, ge=1, le=16, description="times the paper's channels")
 
     def needs(self, size: int) -> str:
-        return "12 or more; a resnet takes smaller ones" if size < 12 else ""
+        return ""
 
 
 class SmallResNet(Config):

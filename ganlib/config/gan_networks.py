@@ -21,17 +21,9 @@ Norm = Literal["none", "batch", "instance", "layer", "spectral"]
 Width = Annotated[int, Field(ge=1, le=8192)]
 
 
-def _doubling(size: int) -> str:
-    """What a network that doubles and halves the side asks of it; empty if `size` will do."""
-    base = size
-    while base > 7 and base % 2 == 0:
-        base //= 2
-    if 4 <= base <= 7 and base < size:
-        return ""
-    return (
-        "4, 5, 6 or 7 times a power of two: "
-        "8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64 and so on"
-    )
+def _halving(size: int, smallest: int = 4) -> str:
+    """What a network that halves the side, rounded down, asks of it; empty if `size` will do."""
+    return "" if size >= 2 * smallest else f"{2 * smallest} or more"
 
 
 class Network(Config, ABC):
@@ -83,7 +75,7 @@ class DcganGenerator(_Generator):
     norm: Norm = "batch"
 
     def needs(self, size: int) -> str:
-        return _doubling(size)
+        return _halving(size)
 
 
 class DcganDiscriminator(_Discriminator):
@@ -94,7 +86,7 @@ class DcganDiscriminator(_Discriminator):
     norm: Norm = "spectral"
 
     def needs(self, size: int) -> str:
-        return _doubling(size)
+        return _halving(size)
 
 
 class _Mlp(Network):
@@ -158,7 +150,7 @@ class SnResNetGenerator(_Widths, _Generator):
     norm: Norm = "batch"
 
     def needs(self, size: int) -> str:
-        return _doubling(size)
+        return _halving(size)
 
 
 class SnResNetDiscriminator(_Widths, _Discriminator):
@@ -174,9 +166,7 @@ class SnResNetDiscriminator(_Widths, _Discriminator):
     norm: Norm = "spectral"
 
     def needs(self, size: int) -> str:
-        if size % 2 == 0 and size >= 2 * self.smallest:
-            return ""
-        return f"an even number, {2 * self.smallest} or more"
+        return _halving(size, max(4, self.smallest))
 
 
 class _R3gan(_Widths):
@@ -209,7 +199,7 @@ class _R3gan(_Widths):
         return self
 
     def needs(self, size: int) -> str:
-        return _doubling(size)
+        return _halving(size)
 
 
 class R3ganGenerator(_R3gan, _Generator):

@@ -48,7 +48,7 @@ def build_classifier(
     data = {"size": size, "channels": channels, "classes": classes}
     match network:
         case LeNet5(width=width):
-            return _fit(cnn.LeNet5, network.needs(size), **data, width=width)
+            return cnn.LeNet5(**data, width=width)
         case SmallResNet(width=width, blocks=blocks):
             return cnn.SmallResNet(**data, width=width, blocks=blocks, replicas=replicas)
         case CifarResNet(depth=depth):

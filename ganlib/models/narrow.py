@@ -17,46 +17,51 @@ FEW = 4
 
 
 def halved(x_NCHW: Tensor, weight_OCkk: Tensor, bias_O: Tensor | None) -> Tensor:
-    """`conv2d(x, weight, bias, stride=2, padding=1)` of a 4x4 weight, for even H and W.
+    """`conv2d(x, weight, bias, stride=2, padding=1)` of a 4x4 weight.
 
-    Tap k = 2 b + q of the weight meets pixel q of block b.
+    Tap k = 2 b + q of the weight meets pixel q of block b. The padding behind an odd side is met by
+    none.
     """
+    height, width = x_NCHW.shape[-2:]
     outputs, inputs = weight_OCkk.shape[:2]
     blocks = weight_OCkk.view(outputs, inputs, 2, 2, 2, 2).permute(0, 1, 3, 5, 2, 4)
-    packed_NCHW = F.pixel_unshuffle(F.pad(x_NCHW, (1, 1, 1, 1)), 2)
+    packed_NCHW = F.pixel_unshuffle(F.pad(x_NCHW, (1, 1 - width % 2, 1, 1 - height % 2)), 2)
     return F.conv2d(packed_NCHW, blocks.reshape(outputs, 4 * inputs, 2, 2), bias_O)
 
 
-def doubled(x_NCHW: Tensor, weight_COkk: Tensor, bias_O: Tensor | None) -> Tensor:
+def doubled(
+    x_NCHW: Tensor, weight_COkk: Tensor, bias_O: Tensor | None, *, odd: bool = False
+) -> Tensor:
     """`conv_transpose2d(x, weight, bias, stride=2, padding=1)` of a 4x4 weight.
 
     Between two pixels lie two outputs, and q of them sums tap q + 2 of the first and q of the
-    second; the outermost outputs belong to no image.
+    second; the outermost outputs belong to no image but to an `odd` one, which is one pixel larger.
     """
     inputs, outputs = weight_COkk.shape[:2]
     taps = weight_COkk.view(inputs, outputs, 2, 2, 2, 2).flip(2, 4).permute(1, 3, 5, 0, 2, 4)
     bias_4O = None if bias_O is None else bias_O.repeat_interleave(4)
     packed_NCHW = F.conv2d(x_NCHW, taps.reshape(4 * outputs, inputs, 2, 2), bias_4O, padding=1)
-    return F.pixel_shuffle(packed_NCHW, 2)[:, :, 1:-1, 1:-1]
+    end = None if odd else -1
+    return F.pixel_shuffle(packed_NCHW, 2)[:, :, 1:end, 1:end]
 
 
 def fits(x_NCHW: Tensor, weight_OCkk: Tensor, stride: int, padding: int) -> bool:
     """Whether `halved` does this convolution, and faster, where it runs."""
     _, inputs, height, width = weight_OCkk.shape
     shape = (height, width, stride, padding) == (4, 4, 2, 1)
-    even = x_NCHW.shape[-1] % 2 == x_NCHW.shape[-2] % 2 == 0
-    return shape and even and inputs <= FEW and x_NCHW.device.type == "cpu"
+    return shape and inputs <= FEW and x_NCHW.device.type == "cpu"
 
 
 class Doubling(nn.ConvTranspose2d):
-    """A 4x4 transposed convolution of stride 2: the side doubles."""
+    """A 4x4 transposed convolution of stride 2: the side doubles, and one pixel more if `odd`."""
 
-    def __init__(self, inputs: int, outputs: int, *, bias: bool = True) -> None:
-        super().__init__(inputs, outputs, 4, 2, 1, bias=bias)
+    def __init__(self, inputs: int, outputs: int, *, bias: bool = True, odd: bool = False) -> None:
+        super().__init__(inputs, outputs, 4, 2, 1, int(odd), bias=bias)
+        self.odd = odd
 
     def forward(self, x_NCHW: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """(N, C, H, W) -> (N, O, 2H, 2W)."""
+        """(N, C, H, W) -> (N, O, 2H, 2W), or (N, O, 2H + 1, 2W + 1)."""
         if self.out_channels <= FEW and x_NCHW.device.type == "cpu":
-            return doubled(x_NCHW, self.weight, self.bias)
+            return doubled(x_NCHW, self.weight, self.bias, odd=self.odd)
         out_NCHW: Tensor = super().forward(x_NCHW, output_size)
         return out_NCHW

@@ -100,7 +100,7 @@ def test_a_text_that_looks_like_something_else_stays_as_written(text: str) -> No
         ("gan.loss={a: [", "gan.loss", "YAML"),
         ("=3", "=3", "path=value"),
         ("gan.batch_size=63", "", "not a multiple of 2 workers"),
-        ("data.size=27", "", "4, 5, 6 or 7 times a power of two"),
+        ("classifier.network={kind: alexnet, variant: imagenet}", "", "63 or more"),
     ],
 )
 def test_a_wrong_assignment_names_the_path_and_the_mend(

@@ -115,12 +115,15 @@ CLI: dict[str, tuple[Argv, str]] = {
         "not a multiple of 2 workers",
     ),
     "a size no network has": (
-        lambda t: ["run", "digits", "--set", "data.size=27"],
-        "4, 5, 6 or 7 times a power of two",
+        lambda t: ["run", "digits", "--set", "data.size=7"],
+        "data.size=7",
     ),
     "a size too small for the judge": (
-        lambda t: ["run", "digits", "--set", "classifier.network.kind=lenet5"],
-        "lenet5 needs 12",
+        lambda t: [
+            *("run", "digits", "--set", "classifier.network.kind=alexnet"),
+            *("--set", "classifier.network.variant=imagenet"),
+        ],
+        "alexnet needs 63",
     ),
     "a network that is not there": (
         lambda t: ["run", yaml_file(t, OWN.format(build="nope:fn"))],

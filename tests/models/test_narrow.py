@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -16,8 +18,8 @@ def drawn(*shape: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize(("height", "width"), [(2, 2), (6, 4), (28, 28)])
-@pytest.mark.parametrize("way", ["halved", "doubled"])
+@pytest.mark.parametrize(("height", "width"), [(2, 2), (6, 4), (5, 8), (28, 28)])
+@pytest.mark.parametrize("way", ["halved", "doubled", "doubled, odd"])
 def test_it_is_the_convolution_it_replaces(
     way: str, channels: int, height: int, width: int
 ) -> None:
@@ -27,7 +29,9 @@ def test_it_is_the_convolution_it_replaces(
         ours, theirs = halved(x, weight, bias), F.conv2d(x, weight, bias, 2, 1)
     else:
         x, weight = drawn(2, wide, height, width), drawn(wide, narrow, 4, 4)
-        ours, theirs = doubled(x, weight, bias), F.conv_transpose2d(x, weight, bias, 2, 1)
+        odd = way.endswith("odd")
+        ours = doubled(x, weight, bias, odd=odd)
+        theirs = F.conv_transpose2d(x, weight, bias, 2, 1, int(odd))
     torch.testing.assert_close(ours, theirs)
     pull = torch.randn_like(theirs)
     found = [
@@ -46,11 +50,12 @@ def test_layers_take_it_where_it_fits_alone() -> None:
     assert fits(x, torch.zeros(8, FEW, 4, 4), 2, 1)
     assert not fits(x, torch.zeros(8, FEW + 1, 4, 4), 2, 1)
     assert not fits(x, torch.zeros(8, 1, 3, 3), 1, 1)
-    assert not fits(torch.randn(1, 1, 7, 8), torch.zeros(8, 1, 4, 4), 2, 1)
-    for channels in (1, FEW, FEW + 1):
-        conv, up = Conv(channels, 8, 4, stride=2, padding=1), Doubling(8, channels)
-        image, hidden = torch.randn(2, channels, 6, 6), torch.randn(2, 8, 3, 3)
+    for channels, odd in product((1, FEW, FEW + 1), (False, True)):
+        conv = Conv(channels, 8, 4, stride=2, padding=1)
+        up = Doubling(8, channels, odd=odd)
+        image, hidden = torch.randn(2, channels, 6 + odd, 6 + odd), torch.randn(2, 8, 3, 3)
         expected = F.conv2d(image, conv.weight, conv.bias, 2, 1)
         torch.testing.assert_close(conv(image), expected)
-        expected = F.conv_transpose2d(hidden, up.weight, up.bias, 2, 1)
+        expected = F.conv_transpose2d(hidden, up.weight, up.bias, 2, 1, int(odd))
+        assert expected.shape == image.shape
         torch.testing.assert_close(up(hidden), expected)

@@ -23,15 +23,16 @@ from .conditioning import (
     start,
     start_size,
 )
-from .sizes import base_and_doublings
+from .sizes import sides
 
 
 class Generator(nn.Module):
     """Radford et al. 2015, batch norm over all ranks; an embedding of the class stands beside z.
 
-    From base x base pixels each transposed 4x4 convolution doubles the side and halves the
-    channels, down to `width` before the last, which is not normalised. 8-pixel images double once,
-    so they get a 3x3 convolution between, for a second hidden layer. Weights from N(0, 0.02).
+    From base x base pixels each transposed 4x4 convolution doubles the side, and adds a pixel
+    where the side to reach is odd, and halves the channels, down to `width` before the last, which
+    is not normalised. Images below 16 pixels double once, so they get a 3x3 convolution between,
+    for a second hidden layer. Weights from N(0, 0.02).
     """
 
     def __init__(
@@ -51,23 +52,23 @@ class Generator(nn.Module):
     ) -> None:
         super().__init__()
         self.latent_size, self.latent = latent_size, latent
-        self.base, doublings = base_and_doublings(size)
-        hidden = self.start_channels = width << max(doublings - 1, 1)
+        self.base, *larger = sides(size)
+        hidden = self.start_channels = width << max(len(larger) - 1, 1)
         bias = not absorbs(norm)
         self.embedding = class_embedding(conditioning, classes, embedding_size)
         inputs = start_size(latent_size, self.embedding)
         self.start = nn.Linear(inputs, hidden * self.base * self.base, bias=bias)
         layers: list[nn.Module] = [norm_layer(norm, hidden, replicas=replicas), nn.ReLU()]
-        if doublings == 1:
+        if len(larger) == 1:
             layers += [nn.Conv2d(hidden, width, 3, padding=1, bias=bias)]
             layers += [norm_layer(norm, width, replicas=replicas), nn.ReLU()]
             hidden = width
-        for _ in range(doublings - 1):
-            layers += [nn.ConvTranspose2d(hidden, hidden // 2, 4, 2, 1, bias=bias)]
+        for side in larger[:-1]:
+            layers += [nn.ConvTranspose2d(hidden, hidden // 2, 4, 2, 1, side % 2, bias=bias)]
             hidden //= 2
             layers += [norm_layer(norm, hidden, replicas=replicas), nn.ReLU()]
         self.body = nn.Sequential(*layers)
-        self.finish = Doubling(hidden, channels)
+        self.finish = Doubling(hidden, channels, odd=size % 2 == 1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
                 nn.init.normal_(module.weight, std=0.02)
@@ -84,9 +85,9 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Radford et al. 2015; with "spectral" a weight norm stands in place of batch norm.
 
-    Each 4x4 convolution halves the side and doubles the channels, from `width`, down to base x
-    base pixels, which are the features, flattened. 8-pixel images get a 3x3 convolution first.
-    The first layer is not normalised by statistics.
+    Each 4x4 convolution halves the side, rounded down, and doubles the channels, from `width`,
+    down to base x base pixels, which are the features, flattened. Images below 16 pixels get a 3x3
+    convolution first. The first layer is not normalised by statistics.
     """
 
     def __init__(
@@ -102,12 +103,12 @@ class Discriminator(nn.Module):
         replicas: Replicas | None = None,
     ) -> None:
         super().__init__()
-        base, doublings = base_and_doublings(size)
+        base, *larger = sides(size)
         spectral = norm == "spectral"
         self.entrance = Entrance(conditioning, channels, classes)
         inputs, outputs = self.entrance.channels, width
         layers: list[nn.Module] = []
-        for kernel, stride in [(3, 1), (4, 2)] if doublings == 1 else [(4, 2)] * doublings:
+        for kernel, stride in [(3, 1), (4, 2)] if len(larger) == 1 else [(4, 2)] * len(larger):
             normed = shifts(norm) and bool(layers)
             size_of = {"stride": stride, "padding": 1}
             bias = not (normed and absorbs(norm))

@@ -3,10 +3,10 @@
 N samples, M images of a pack, C channels, H W pixels, F features, Z latent. Images are in [-1, 1].
 
 Where we depart: the generator ends in tanh; the side is doubled with plain bilinear weights and
-halved by the mean of four pixels, which is the same at half the scale, where the paper's filter is
-(1, 2, 1); the class is projected with w + v_y where the paper multiplies by an embedding alone; the
-coarsest map has 4 to 7 pixels a side. `norm` and `replicas` are what every player is built with;
-nothing here has statistics.
+halved by the mean of four pixels, or nine where it is odd, which is the same at half the scale,
+where the paper's filter is (1, 2, 1); the class is projected with w + v_y where the paper
+multiplies by an embedding alone; the coarsest map has 4 to 7 pixels a side. `norm` and `replicas`
+are what every player is built with; nothing here has statistics.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from .conditioning import (
     start,
     start_size,
 )
-from .sizes import base_and_doublings, widths
+from .resample import enlarged, halved
+from .sizes import sides, widths
 
 SLOPE = 0.2
 
@@ -60,8 +61,9 @@ class Generator(nn.Module):
     ) -> None:
         super().__init__()
         self.latent_size, self.latent = latent_size, latent
-        base, doublings = base_and_doublings(size)
-        coarse_first = widths(width, max_width, doublings + 1)[::-1]
+        coarse_sides = sides(size)
+        base = coarse_sides[0]
+        coarse_first = widths(width, max_width, len(coarse_sides))[::-1]
         inputs = coarse_first[0]
         self.embedding = class_embedding(conditioning, classes, embedding_size)
         self.start = nn.Linear(start_size(latent_size, self.embedding), inputs, bias=False)
@@ -69,9 +71,9 @@ class Generator(nn.Module):
         self.basis = nn.Parameter(torch.randn(inputs, base, base))
         depth = blocks * len(coarse_first)
         layers: list[nn.Module] = []
-        for stage, outputs in enumerate(coarse_first):
+        for stage, (outputs, side) in enumerate(zip(coarse_first, coarse_sides, strict=True)):
             if stage:
-                layers.append(_Double(inputs, outputs))
+                layers.append(_Double(inputs, outputs, side))
             layers += [_Block(outputs, expansion, group_size, depth) for _ in range(blocks)]
             inputs = outputs
         self.body = nn.Sequential(*layers)
@@ -108,8 +110,8 @@ class Discriminator(nn.Module):
         replicas: Replicas | None = None,
     ) -> None:
         super().__init__()
-        base, doublings = base_and_doublings(size)
-        fine_first = widths(width, max_width, doublings + 1)
+        base, *larger = sides(size)
+        fine_first = widths(width, max_width, len(larger) + 1)
         self.entrance = Entrance(conditioning, channels, classes)
         inputs = fine_first[0]
         self.begin = _pointwise(self.entrance.channels, inputs)
@@ -168,13 +170,13 @@ class _Block(nn.Module):
 
 
 class _Double(nn.Module):
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, side: int) -> None:
         super().__init__()
+        self.side = side
         self.change = _change(inputs, outputs)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        y_NCHW = self.change(x_NCHW)
-        return F.interpolate(y_NCHW, scale_factor=2, mode="bilinear", align_corners=False)
+        return enlarged(self.change(x_NCHW), self.side, "bilinear")
 
 
 class _Halve(nn.Module):
@@ -183,7 +185,7 @@ class _Halve(nn.Module):
         self.change = _change(inputs, outputs)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        y_NCHW: Tensor = self.change(F.avg_pool2d(x_NCHW, 2))
+        y_NCHW: Tensor = self.change(halved(x_NCHW))
         return y_NCHW
 
 

@@ -1,28 +1,33 @@
-"""How a side of so many pixels is reached by doubling, or left by halving."""
+"""How a side of any length is left by halving, and reached again by doubling."""
 
 from __future__ import annotations
 
 
-def base_and_doublings(size: int) -> tuple[int, int]:
-    """`size` = base * 2^doublings with base in 4..7; raises ValueError if there is no such pair."""
-    base, doublings = size, 0
-    while base > 7 and base % 2 == 0:
-        base, doublings = base // 2, doublings + 1
-    if not 4 <= base <= 7 or doublings < 1:
-        raise ValueError(f"{size} pixels are not 4, 5, 6 or 7 times a power of two")
-    return base, doublings
+def sides(size: int) -> list[int]:
+    """From the coarsest side, 4 to 7 pixels, to `size`: halved and rounded down as often as it can.
+
+    So each is twice the one before it, or one more than that. Raises ValueError below 8 pixels,
+    which cannot be halved.
+    """
+    if size < 8:
+        raise ValueError(f"{size} pixels are fewer than 8, and cannot be halved to 4 or more")
+    fine_first = [size]
+    while fine_first[-1] > 7:
+        fine_first.append(fine_first[-1] // 2)
+    return fine_first[::-1]
 
 
 def halvings(size: int, smallest: int) -> int:
-    """How often an even side can be halved until it is odd or below twice `smallest`.
+    """How often a side can be halved, rounded down, until it would be below `smallest`.
 
-    Raises ValueError if that is never.
+    A 5 or 7 stays as it is, whatever `smallest` is, as the coarsest side of `sides`. Raises
+    ValueError if that is never.
     """
     count = 0
-    while size % 2 == 0 and size >= 2 * smallest:
+    while size >= 2 * smallest and (size % 2 == 0 or size > 7):
         size, count = size // 2, count + 1
     if not count:
-        raise ValueError(f"{size} pixels are not an even number from {2 * smallest} on")
+        raise ValueError(f"{size} pixels cannot be halved to {smallest} or more")
     return count
 
 

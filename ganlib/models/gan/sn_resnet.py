@@ -27,7 +27,8 @@ from .conditioning import (
     start,
     start_size,
 )
-from .sizes import base_and_doublings, halvings, widths
+from .resample import enlarged, halved
+from .sizes import halvings, sides, widths
 
 
 class Generator(nn.Module):
@@ -54,16 +55,16 @@ class Generator(nn.Module):
     ) -> None:
         super().__init__()
         self.latent_size, self.latent = latent_size, latent
-        self.base, doublings = base_and_doublings(size)
-        coarse_first = widths(width, max_width, doublings)[::-1]
+        self.base, *larger = sides(size)
+        coarse_first = widths(width, max_width, len(larger))[::-1]
         inputs = self.start_channels = coarse_first[0]
         self.embedding = class_embedding(conditioning, classes, embedding_size)
         self.start = nn.Linear(
             start_size(latent_size, self.embedding), inputs * self.base * self.base
         )
         blocks: list[nn.Module] = []
-        for outputs in coarse_first:
-            blocks.append(_Up(inputs, outputs, norm, replicas))
+        for outputs, side in zip(coarse_first, larger, strict=True):
+            blocks.append(_Up(inputs, outputs, side, norm, replicas))
             inputs = outputs
         self.body = nn.Sequential(*blocks)
         self.norm = norm_layer(norm, inputs, replicas=replicas)
@@ -82,9 +83,9 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Blocks that halve the side, `plain_blocks` that do not, then the sum over all pixels.
 
-    Channels double from `width` up to `max_width`, and halving stops where the side is odd or would
-    be below `smallest`: 128, 128, 8 pixels and two plain blocks are the paper's discriminator for
-    CIFAR-10; 64, 1024, 4 pixels and one are that for ImageNet.
+    Channels double from `width` up to `max_width`, and halving stops where the side would be below
+    `smallest`: 128, 128, 8 pixels and two plain blocks are the paper's discriminator for CIFAR-10;
+    64, 1024, 4 pixels and one are that for ImageNet.
     """
 
     def __init__(
@@ -134,8 +135,11 @@ class Discriminator(nn.Module):
 
 
 class _Up(nn.Module):
-    def __init__(self, inputs: int, outputs: int, norm: Norm, replicas: Replicas | None) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, side: int, norm: Norm, replicas: Replicas | None
+    ) -> None:
         super().__init__()
+        self.side = side
         # What these would add is constant over pixels up to the next norm, which takes it away.
         bias = not absorbs(norm)
         self.norm1 = norm_layer(norm, inputs, replicas=replicas)
@@ -145,10 +149,10 @@ class _Up(nn.Module):
         self.shortcut = nn.Conv2d(inputs, outputs, 1, bias=bias)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        y_NCHW = self.conv1(_doubled(F.relu(self.norm1(x_NCHW))))
+        y_NCHW = self.conv1(enlarged(F.relu(self.norm1(x_NCHW)), self.side, "nearest"))
         y_NCHW = self.conv2(F.relu(self.norm2(y_NCHW)))
         # A 1x1 convolution and repeating pixels commute: this order costs a quarter.
-        out_NCHW: Tensor = y_NCHW + _doubled(self.shortcut(x_NCHW))
+        out_NCHW: Tensor = y_NCHW + enlarged(self.shortcut(x_NCHW), self.side, "nearest")
         return out_NCHW
 
 
@@ -163,7 +167,7 @@ class _First(nn.Module):
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         y_NCHW = self.conv2(F.relu(self.conv1(x_NCHW)))
-        out_NCHW: Tensor = F.avg_pool2d(y_NCHW, 2) + self.shortcut(F.avg_pool2d(x_NCHW, 2))
+        out_NCHW: Tensor = halved(y_NCHW) + self.shortcut(halved(x_NCHW))
         return out_NCHW
 
 
@@ -187,12 +191,8 @@ class _Down(nn.Module):
         if not self.halves:
             return cast(Tensor, x_NCHW + y_NCHW)
         # As above: pooling first gives the same shortcut for a quarter of the work.
-        out_NCHW: Tensor = F.avg_pool2d(y_NCHW, 2) + self.shortcut(F.avg_pool2d(x_NCHW, 2))
+        out_NCHW: Tensor = halved(y_NCHW) + self.shortcut(halved(x_NCHW))
         return out_NCHW
-
-
-def _doubled(x_NCHW: Tensor) -> Tensor:
-    return F.interpolate(x_NCHW, scale_factor=2, mode="nearest")
 
 
 def _initialise(player: nn.Module) -> None:
