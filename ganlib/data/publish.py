@@ -155,10 +155,12 @@ class Publisher:
         return {"mean": mean, "std": std}
 
     def _index(self, name: str, rows: Rows, split_N: NDArray[np.int8]) -> dict[str, Any]:
-        used, shard_N = np.unique(rows.shard_N, return_inverse=True)
+        used, first, place_N = np.unique(rows.shard_N, return_index=True, return_inverse=True)
+        # As the source first needs them: numbers of this run would tell who wrote which when.
+        order = first.argsort()
         table = pa.table(
             {
-                "shard": shard_N.astype(np.int32),
+                "shard": order.argsort()[place_N].astype(np.int32),
                 "row": rows.row_N,
                 "label": rows.label_N,
                 "split": split_N,
@@ -168,13 +170,13 @@ class Publisher:
         with pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table)
         data = sink.getvalue().to_pybytes()
-        atomic.write_bytes(self.folder / f"index-{name}.arrow", data)
+        sha256 = hashlib.sha256(data).hexdigest()
+        # Whoever opened the set before goes on reading the index that its own manifest names.
+        file = f"index-{name}-{sha256[:16]}.arrow"
+        atomic.write_bytes(self.folder / file, data)
         return {
-            "index": {
-                "file": f"index-{name}.arrow",
-                "sha256": hashlib.sha256(data).hexdigest(),
-            },
-            "shards": [vars(self.shards[number]) for number in used],
+            "index": {"file": file, "sha256": sha256},
+            "shards": [vars(self.shards[number]) for number in used[order]],
         }
 
     def _duplicates(

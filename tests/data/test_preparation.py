@@ -73,6 +73,56 @@ def test_a_prepared_set_answers_at_once(make_folder: MakeFolder, tmp_path: Path)
     assert times == {p: p.stat().st_mtime_ns for p in (tmp_path / "out" / "shards").iterdir()}
 
 
+def test_a_set_is_read_on_while_others_prepare_it(make_folder: MakeFolder, tmp_path: Path) -> None:
+    """A second preparation lists the shards it finds by name, not as the first one wrote them; a
+    third finds some of the images in other shards."""
+    config = folder_config(make_folder(classes=3, each=100), shard_images=40)
+    first = prepare(config, tmp_path / "out", workers=1)
+    written = first.shards
+    second = prepare(config, tmp_path / "out", workers=1)
+    assert [shard.file for shard in written] != sorted(shard.file for shard in written)
+    assert second.shards == written
+    assert _same(first, second)
+    (tmp_path / "out" / "shards" / written[1].file).unlink()
+    third = prepare(config.model_copy(update={"shard_images": 7}), tmp_path / "out", workers=1)
+    assert third.fingerprint == first.fingerprint
+    assert third.shards != written
+    assert (tmp_path / "out" / first.manifest["index"]["file"]).is_file()
+
+
+def test_processes_that_prepare_one_new_folder_at_once_read_the_same_set(
+    make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    config = folder_config(make_folder(classes=3, each=100), shard_images=40)
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", TOGETHER, config.model_dump_json(), str(tmp_path / "out")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    prepared = [child.stdout.readline() for child in children if child.stdout is not None]
+    # All have prepared it before any of them reads.
+    told = [child.communicate("go\n") for child in children]
+    assert [child.returncode for child in children] == [0, 0, 0], told
+    assert len(set(prepared)) == len({out for out, _ in told}) == 1
+
+
+TOGETHER = """
+import hashlib, sys
+from pathlib import Path
+from ganlib.config import DataConfig
+from ganlib.data import prepare
+made = prepare(DataConfig.model_validate_json(sys.argv[1]), Path(sys.argv[2]), workers=1)
+print(made.fingerprint, flush=True)
+sys.stdin.readline()
+print(hashlib.sha256(made.load("train").image_NHWC.numpy().tobytes()).hexdigest())
+"""
+
+
 KILLED = """
 import sys
 from pathlib import Path
