@@ -95,19 +95,26 @@ def classifier_rows(
     network = extractor.partition(":")[0] + ":logits"
 
     def share(metric: str, value: float, count: int) -> Row:
-        return Row.of(metric, value, of_share(value, count), count=count, extractor=network)
+        return Row.of(
+            metric,
+            value,
+            of_share(value, count),
+            count=count,
+            extractor=network,
+            over="held-out images",
+        )
 
     rows = [share("accuracy", scores.accuracy, scores.samples)]
     if scores.top5 is not None:
         rows.append(share("top5", scores.top5, scores.samples))
-    nothing = (math.nan, math.nan)
     rows.append(
         Row.of(
             "calibration_error",
             scores.calibration_error,
-            nothing,
+            (math.nan, math.nan),
             count=scores.samples,
             extractor=network,
+            over="",
         )
     )
     rows += [
@@ -115,8 +122,6 @@ def classifier_rows(
     ]
     rows += [
         share(f"accuracy/{name}", value, sum(counts))
-        if sum(counts)
-        else Row.of(f"accuracy/{name}", value, nothing, count=0, extractor=network)
         for name, value, counts in zip(names, scores.per_class, scores.confusion_KK, strict=True)
     ]
     return tuple(rows)

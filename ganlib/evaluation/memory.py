@@ -75,6 +75,7 @@ def memorisation_rows(
             floor=torch.nan if real is None else real,
             count=count,
             extractor=extractor,
+            over="samples",
         )
 
     return (

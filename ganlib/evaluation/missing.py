@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ganlib.evaluation.pictures import grid
+from ganlib.evaluation.pictures import grid, said
 
 MOST_ROWS = 16
 
@@ -35,8 +35,11 @@ def missing_picture(
 ) -> bytes:
     """PNG: a row of missed images for each class, with how many of how many are missed.
 
-    The classes that miss the largest share of theirs, if there are more than fit.
+    The classes that miss the largest share of theirs, if there are more than fit. Where none is
+    missed it says so.
     """
+    if not len(missed_B):
+        return said(f"nothing is missing: all {len(label_N):,} held-out images are covered")
     label_B = label_N[missed_B]
     gone_K = torch.bincount(label_B, minlength=len(names))
     there_K = torch.bincount(label_N, minlength=len(names))

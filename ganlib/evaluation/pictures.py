@@ -55,6 +55,15 @@ def grid(
     return _png(page)
 
 
+def said(text: str, *, size: int = 16, gap: int = 12) -> bytes:
+    """A line of text in place of images that there are none of."""
+    font = ImageFont.load_default(size)
+    left, top, right, bottom = map(int, font.getbbox(text))
+    page = Image.new("RGB", (right - left + 2 * gap, bottom - top + 2 * gap), (_PAPER,) * 3)
+    ImageDraw.Draw(page).text((gap - left, gap - top), text, fill=(_INK,) * 3, font=font)
+    return _png(page)
+
+
 def visible(image_NHWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """What an eye can be shown: three channels as (N, H, W, 3), or the first of fewer as (N, H, W).
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ganlib.determinism import Replicas, sub_seed
 from ganlib.evaluation.details import details
 from ganlib.evaluation.extractor import Extractor, Seen
+from ganlib.evaluation.ranges import ends
 from ganlib.evaluation.reference import Reference
 from ganlib.evaluation.sampling import balanced_labels, blind, generate
 from ganlib.evaluation.table import EvaluationTable, Row
@@ -160,7 +161,8 @@ def tabulate(
 ) -> EvaluationTable:
     """Scores and details of each sample set: the mean, its interval, and each metric's floor.
 
-    The interval is of what the generator draws, before the same held-out images.
+    The interval is of what the generator draws, before the same held-out images: it does not hold
+    what others of them would have changed.
     split_half_distance is real against real as well: the scaled distance of two random halves.
     `support` pools the near pairs of all sets. `names` are the classes', their numbers if not
     given; without a judge of them all that is about classes is left out.
@@ -187,10 +189,11 @@ def tabulate(
         Row.of(
             metric,
             fmean(values),
-            of_mean(values),
+            of_mean(values, *ends(metric, reference.classes)),
             floor=floors.get(metric, math.nan),
             count=_count(metric, reference, names),
             extractor=reference.extractor,
+            over="sample sets",
         )
         for metric, values in found.items()
     ]
@@ -217,7 +220,13 @@ def _support(reference: Reference, sets: Sequence[SampleSet]) -> Row:
     )
     floor, _, _ = support(len(other) * (len(other) - 1) // 2, int(found["near"]))
     return Row.of(
-        "support", value, (low, high), floor=floor, count=count, extractor=reference.extractor
+        "support",
+        value,
+        (low, high),
+        floor=floor,
+        count=count,
+        extractor=reference.extractor,
+        over="near pairs",
     )
 
 

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Row:
-    """One figure. `low` and `high` are its 95 % interval over sample sets, none without one.
+    """One figure. `low` and `high` are its 95 % interval, none without one; `over` is what would
+    have to be drawn again for it: `sample sets` of the generator before the same held-out images,
+    so what other held-out images would say is not in it; `samples` of one set; the `near pairs`
+    counted; or the `held-out images` of a judge.
 
     `floor` is what real images score against real ones at `count` of each, none where that has no
     meaning; `value` is none where there is none, as a number of images without repetitions. A
@@ -28,6 +31,7 @@ class Row:
     count: int
     extractor: str
     layer: str
+    over: str = ""
 
     @staticmethod
     def of(
@@ -38,13 +42,13 @@ class Row:
         floor: float = math.nan,
         count: int,
         extractor: str,
+        over: str,
     ) -> Row:
         """`extractor` as extractors are named, `network:layer`; what is not finite becomes none."""
         network, _, layer = extractor.partition(":")
-        low, high = between
-        return Row(
-            metric, _known(value), _known(low), _known(high), _known(floor), count, network, layer
-        )
+        low, high = map(_known, between)
+        told = over if low is not None or high is not None else ""
+        return Row(metric, _known(value), low, high, _known(floor), count, network, layer, told)
 
 
 @dataclass(frozen=True)
@@ -75,12 +79,12 @@ class EvaluationTable:
         }
 
     def to_frame(self) -> pandas.DataFrame:
-        """Columns metric, value, low, high, floor, count, extractor, layer."""
+        """Columns metric, value, low, high, floor, count, extractor, layer, over."""
         return to_frame(self.rows)
 
 
 def to_frame(rows: tuple[Row, ...]) -> pandas.DataFrame:
-    """Columns metric, value, low, high, floor, count, extractor, layer."""
+    """Columns metric, value, low, high, floor, count, extractor, layer, over."""
     import pandas
 
     frame = pandas.DataFrame([asdict(row) for row in rows], columns=list(Row.__annotations__))

@@ -1,6 +1,7 @@
 """Intervals that hold for distances and neighbourhoods, which the bootstrap's repeats would bias.
 
-Values come from sample sets that share no sample; counts of rare events are Poisson's.
+Values come from sample sets that share no sample; counts of rare events are Poisson's. No interval
+leaves the range its figure can have.
 """
 
 from __future__ import annotations
@@ -42,15 +43,29 @@ def deviation(values: Sequence[float]) -> float:
     return stdev(values)
 
 
-def of_mean(values: Sequence[float]) -> tuple[float, float]:
-    """95 % interval of the mean of what independent sample sets gave.
+def of_mean(
+    values: Sequence[float], least: float = -math.inf, most: float = math.inf
+) -> tuple[float, float]:
+    """95 % interval of the mean of what independent sample sets gave, within `least` and `most`.
 
-    NaN for fewer than two, and where one of them is not finite.
+    Student's t where nothing bounds the values. Where something does it is the score interval
+    (Wilson 1927) with the spread that the sets show: a true mean p is kept if the values' mean lies
+    no farther from it than Student's t times the error it would have at p, and that error is taken
+    to vanish at the ends as a share's does: its square goes with (p - least) (most - p), with
+    p - least where there is no upper end. NaN for fewer than two values, and where one of them is
+    not finite.
     """
     if math.isnan(spread := deviation(values)):
         return math.nan, math.nan
-    half = student(len(values) - 1) * spread / math.sqrt(len(values))
-    return fmean(values) - half, fmean(values) + half
+    mean, half = fmean(values), student(len(values) - 1) * spread / math.sqrt(len(values))
+    if not half or math.isinf(least) or not least < mean < most:
+        return mean - half, mean + half
+    above, scale = mean - least, 1 / (most - least)  # of no upper end 0
+    # (mean - p)^2 = flat (p - least) (1 - scale (p - least)), solved for p.
+    flat = half**2 / above / (1 - scale * above)
+    root = math.sqrt(flat * above * (1 - scale * above) + flat**2 / 4)
+    low, high = ((above + flat / 2 + side) / (1 + scale * flat) for side in (-root, root))
+    return least + low, least + high
 
 
 def of_share(share: float, count: int) -> tuple[float, float]:

@@ -122,8 +122,9 @@ class Metric(Config):
 class MetricRow(Config):
     """One figure as every table of an evaluation holds it; null where there is none.
 
-    `low` and `high` bound it by 95 % over sample sets, `floor` is real against real at `count` of
-    each. A metric of one class is named `metric/class`.
+    `low` and `high` bound it by 95 % over what `over` says (sample sets: before the same held-out
+    images), `floor` is real against real at `count` of each. A metric of one class is named
+    `metric/class`.
     """
 
     metric: str
@@ -134,6 +135,7 @@ class MetricRow(Config):
     count: int
     extractor: str
     layer: str
+    over: str = ""
 
 
 class Evaluated(Value):
@@ -146,7 +148,7 @@ class Evaluated(Value):
     metrics: tuple[Metric, ...]
     rows: tuple[MetricRow, ...] = ()
     table: str = Field(
-        description="CSV: metric, value, low, high, floor, count, extractor, layer, as in rows"
+        description="CSV of rows: metric, value, low, high, floor, count, extractor, layer, over"
     )
     pictures: dict[str, str] = Field(default_factory=dict, description="name -> PNG")
     run: str

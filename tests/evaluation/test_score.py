@@ -32,7 +32,7 @@ class Memory(nn.Module):
         return self.image[torch.stack(picked)]
 
 
-COLUMNS = ["metric", "value", "low", "high", "floor", "count", "extractor", "layer"]
+COLUMNS = ["metric", "value", "low", "high", "floor", "count", "extractor", "layer", "over"]
 SETTINGS = {"neighbours": 5, "present_share": 0.02}
 
 
@@ -58,6 +58,9 @@ def test_a_perfect_generator_scores_what_real_images_score(judge, digits, real):
     assert set(frame["layer"]) == {"features"}
     for row in table.rows:
         assert row.low <= row.value <= row.high, row.metric
+        assert row.over == ("near pairs" if row.metric == "support" else "sample sets")
+        if row.metric.startswith(("coverage", "recall", "intra_class_coverage", "class_share")):
+            assert 0 <= row.low <= row.high <= 1, row.metric
     for metric in ("coverage", "precision", "label_agreement", "intra_class_coverage"):
         assert table[metric].value == pytest.approx(table[metric].floor, abs=0.06), metric
     assert table["relative_coverage"].value > 0.9

@@ -35,6 +35,46 @@ def test_the_mean_lies_in_its_interval_as_often_as_it_says():
     assert sum(hits) / len(hits) == pytest.approx(0.95, abs=0.015)
 
 
+def test_with_ends_the_mean_is_kept_where_its_own_error_would_allow_the_values():
+    """By trying every mean, with the error that vanishes at the ends."""
+    for values, least, most in (
+        ([0.98, 1.0, 0.99], 0, 1),
+        ([0.1, 0.0, 0.0], 0, 1),
+        ([2.0, 3.0, 9.0], 1, 10),
+        ([0.001, 0.002, 0.004], 0, math.inf),
+    ):
+        tried = torch.linspace(least, min(most, least + 20 * max(values)), 400_001).double()[1:-1]
+        mean = torch.tensor(values).double().mean()
+        error = stats.t.ppf(0.975, 2) * torch.tensor(values).double().std() / 3**0.5
+
+        def squared(p, least=least, most=most):
+            return (p - least) * ((most - p) if most < math.inf else 1)
+
+        kept = tried[(mean - tried) ** 2 <= error**2 * squared(tried) / squared(mean)]
+        step = float(tried[1] - tried[0])
+        low, high = of_mean(values, least, most)
+        assert least < low < mean < high < most
+        assert low == pytest.approx(float(kept[0]), abs=2 * step)
+        assert high == pytest.approx(float(kept[-1]), abs=2 * step)
+
+
+def test_far_from_the_ends_it_is_students_and_sets_that_agree_leave_no_doubt():
+    values = [0.5, 0.5001, 0.5002]
+    assert of_mean(values, 0, 1) == pytest.approx(of_mean(values), abs=1e-5)
+    assert of_mean([1.0, 1.0, 1.0], 0, 1) == (1.0, 1.0)
+    # A distance of a set to itself is zero but for the last digits, on either side.
+    assert of_mean([-1e-12, 1e-12], 0) == pytest.approx((0, 0), abs=1e-10)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.95, 0.99])
+def test_a_share_near_its_end_lies_in_its_interval_as_often_as_it_says(share):
+    draws = torch.rand(4000, 3, 400, generator=torch.Generator().manual_seed(0)) < share
+    found = [of_mean(values, 0, 1) for values in draws.double().mean(2).tolist()]
+    assert all(0 <= low <= high <= 1 for low, high in found)
+    hits = [low <= share <= high for low, high in found]
+    assert sum(hits) / len(hits) == pytest.approx(0.95, abs=0.02)
+
+
 @pytest.mark.parametrize(("share", "count"), [(0.0, 10), (0.5, 40), (0.93, 200), (1.0, 7)])
 def test_shares(share, count):
     found = stats.binomtest(round(share * count), count).proportion_ci(method="wilson")
