@@ -115,13 +115,13 @@ class MinibatchStddev(nn.Module):
 
     The standard deviation over the group, of each channel and pixel, averaged over both. Groups are
     samples that follow each other: ranks whose share is a multiple of `group` have the groups of
-    one rank, and real and generated samples, one after the other, do not meet. Never in less than
-    float32.
+    one rank, and real and generated samples, one after the other, do not meet. `scale` times as
+    large as in the paper. Never in less than float32.
     """
 
-    def __init__(self, group: int) -> None:
+    def __init__(self, group: int, scale: float = 1.0) -> None:
         super().__init__()
-        self.group = group
+        self.group, self.scale = group, scale
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """(N, C) or (N, C, H, W) -> C + 1 channels; raises ValueError if groups do not divide N."""
@@ -131,6 +131,6 @@ class MinibatchStddev(nn.Module):
         groups = wide_NCHW.view(-1, self.group, *x_NCHW.shape[1:])
         # The square root has no derivative at zero, where a collapsed generator arrives.
         spread = (groups.var(1, correction=0) + 1e-8).sqrt().flatten(1).mean(1)
-        plane = spread.repeat_interleave(self.group).to(x_NCHW.dtype)
+        plane = (self.scale * spread).repeat_interleave(self.group).to(x_NCHW.dtype)
         shape = (len(x_NCHW), 1, *x_NCHW.shape[2:])
         return torch.cat([x_NCHW, plane.view(-1, *[1] * (x_NCHW.ndim - 1)).expand(shape)], 1)

@@ -16,8 +16,8 @@ from ganlib.errors import Damaged
 VERSIONS: dict[str, int] = {
     "prepare": 1,
     "classifiers": 1,
-    "sweep": 1,
-    "gan": 1,
+    "sweep": 2,
+    "gan": 2,
     "evaluate": 4,
     "check": 1,
 }

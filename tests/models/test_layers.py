@@ -276,6 +276,19 @@ def test_minibatch_deviation_by_hand(shape):
     for group in (slice(0, 3), slice(3, 6)):
         expected = x[group].std(0, correction=0).mean()
         torch.testing.assert_close(y[group, 5], expected.expand_as(y[group, 5]))
+        scaled = MinibatchStddev(3, scale=7.0)(x)[group, 5]
+        torch.testing.assert_close(scaled, 7 * y[group, 5])
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (6, 5, 2, 3)])
+def test_the_deviation_of_a_player_is_as_steep_as_the_features_at_most(shape):
+    """Its plane over a group is no longer than all that the group's samples differ by."""
+    torch.manual_seed(0)
+    end = conditioning.deviation(6, 5, lambda inputs, outputs: nn.Identity(), slope=1.0)
+    for x in (torch.randn(shape), torch.randn(6, *[1] * (len(shape) - 1)).expand(shape)):
+        plane = end(x.contiguous())[:, 5]
+        whole = (x - x.mean(0)).norm()
+        assert 0.8 * whole < plane.norm() <= 1.001 * whole
 
 
 def test_minibatch_deviation_of_a_share_is_that_of_the_batch():

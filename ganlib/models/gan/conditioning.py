@@ -5,6 +5,7 @@ N samples, M images of a pack, C channels, H W pixels, K classes, E embedding, F
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, assert_never
 
 import torch
@@ -82,6 +83,18 @@ def head(
             assert_never(conditioning)
 
 
-def deviation(group: int) -> tuple[nn.Module, int]:
-    """The layer before the last, and how many channels it adds: a group of 0 samples is none."""
-    return (MinibatchStddev(group), 1) if group else (nn.Identity(), 0)
+def deviation(
+    group: int, channels: int, mixing: Callable[[int, int], nn.Module], slope: float
+) -> nn.Module:
+    """The features beside how much a group of samples differs, mixed by a layer and rectified.
+
+    `mixing(inputs, outputs)` makes the layer, and `slope` is that of a LeakyReLU. Karras et al.
+    2018, table 2, have a 3x3 convolution behind the deviation. One channel among `channels` would
+    have little to say, and less under spectral norm, so here it is sqrt(`channels`) times theirs:
+    at most as long as all that the samples of a group differ by, hence as steep as the features. A
+    group of 0 samples is none, and features stay as they are.
+    """
+    if not group:
+        return nn.Identity()
+    stddev = MinibatchStddev(group, scale=channels**0.5)
+    return nn.Sequential(stddev, mixing(channels + 1, channels), nn.LeakyReLU(slope))

@@ -6,6 +6,8 @@ in [-1, 1].
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -118,10 +120,13 @@ class Discriminator(nn.Module):
             layers += [nn.LeakyReLU(0.2)]
             inputs, outputs = outputs, 2 * outputs
         self.body = nn.Sequential(*layers)
-        self.stddev, added = deviation(minibatch_stddev)
-        self.head = head(
-            conditioning, (inputs + added) * base * base, classes, spectral=spectral, std=0.02
+        self.stddev = deviation(
+            minibatch_stddev,
+            inputs,
+            partial(Conv, kernel=3, padding=1, spectral=spectral),
+            slope=0.2,
         )
+        self.head = head(conditioning, inputs * base * base, classes, spectral=spectral, std=0.02)
 
     def features(self, image_NCHW: Tensor, label_N: Tensor) -> Tensor:
         """-> phi_NF, what the output weighs."""

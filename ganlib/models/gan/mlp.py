@@ -112,11 +112,11 @@ class Discriminator(nn.Module):
         self.body = _layers(
             self.entrance.channels, widths, slope, norms, batch_norm_momentum, replicas
         )
+        features = widths[-1]
+        self.stddev = deviation(minibatch_stddev, features, nn.Linear, slope)
         spectral = norm == "spectral"
         if spectral:
             spectrally_normalised(self)
-        self.stddev, added = deviation(minibatch_stddev)
-        features = widths[-1] + added
         self.head = head(
             conditioning, features, classes, spectral=spectral, std=(3 * features) ** -0.5
         )

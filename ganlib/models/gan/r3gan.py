@@ -33,6 +33,7 @@ from .resample import enlarged, halved
 from .sizes import sides, widths
 
 SLOPE = 0.2
+RECTIFIED = (2 / (1 + SLOPE**2)) ** 0.5
 
 
 class Generator(nn.Module):
@@ -123,18 +124,17 @@ class Discriminator(nn.Module):
             layers += [_Block(outputs, expansion, group_size, depth) for _ in range(blocks)]
             inputs = outputs
         self.body = nn.Sequential(*layers)
+        self.stddev = deviation(minibatch_stddev, inputs, _mixing, SLOPE)
         self.basis = nn.Conv2d(inputs, inputs, base, groups=inputs, bias=False)
         _scale(self.basis, 1)
-        self.stddev, added = deviation(minibatch_stddev)
-        features = inputs + added
         self.head = head(
-            conditioning, features, classes, spectral=False, std=features**-0.5, bias=False
+            conditioning, inputs, classes, spectral=False, std=inputs**-0.5, bias=False
         )
 
     def features(self, image_NCHW: Tensor, label_N: Tensor) -> Tensor:
         """-> phi_NF, what the output weighs."""
         x_NCHW = self.body(self.begin(self.entrance(image_NCHW, label_N)))
-        phi_NF: Tensor = self.stddev(self.basis(x_NCHW).flatten(1))
+        phi_NF: Tensor = self.basis(self.stddev(x_NCHW)).flatten(1)
         return phi_NF
 
     def forward(self, image_NCHW: Tensor, label_N: Tensor) -> Tensor:
@@ -157,9 +157,8 @@ class _Block(nn.Module):
         self.enter = nn.Conv2d(channels, wide, 1)
         self.mix = nn.Conv2d(wide, wide, 3, padding=1, groups=wide // group_size)
         self.leave = nn.Conv2d(wide, channels, 1, bias=False)
-        rectified = (2 / (1 + SLOPE**2)) ** 0.5
         for layer in (self.enter, self.mix):
-            _scale(layer, rectified * depth**-0.25)
+            _scale(layer, RECTIFIED * depth**-0.25)
         nn.init.zeros_(self.leave.weight)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
@@ -196,6 +195,12 @@ def _change(inputs: int, outputs: int) -> nn.Module:
 def _pointwise(inputs: int, outputs: int) -> nn.Conv2d:
     layer = nn.Conv2d(inputs, outputs, 1, bias=False)
     _scale(layer, 1)
+    return layer
+
+
+def _mixing(inputs: int, outputs: int) -> nn.Conv2d:
+    layer = nn.Conv2d(inputs, outputs, 3, padding=1)
+    _scale(layer, RECTIFIED)
     return layer
 
 

@@ -9,6 +9,7 @@ a layer whose output is shifted by a norm has no bias.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import cast
 
 import torch
@@ -114,18 +115,18 @@ class Discriminator(nn.Module):
         for _ in range(plain_blocks):
             blocks.append(_Down(inputs, inputs, norm, replicas, halves=False))
         self.body = nn.Sequential(*blocks)
+        mixing = partial(nn.Conv2d, kernel_size=3, padding=1)
+        self.stddev = deviation(minibatch_stddev, inputs, mixing, slope=0)
         _initialise(self)
         spectral = norm == "spectral"
         if spectral:
             spectrally_normalised(self)
-        self.stddev, added = deviation(minibatch_stddev)
-        features = inputs + added
-        self.head = head(conditioning, features, classes, spectral=spectral, std=features**-0.5)
+        self.head = head(conditioning, inputs, classes, spectral=spectral, std=inputs**-0.5)
 
     def features(self, image_NCHW: Tensor, label_N: Tensor) -> Tensor:
         """-> phi_NF, what the output weighs."""
         x_NCHW: Tensor = self.body(self.entrance(image_NCHW, label_N))
-        phi_NF: Tensor = self.stddev(F.relu(x_NCHW).sum((2, 3)))
+        phi_NF: Tensor = self.stddev(F.relu(x_NCHW)).sum((2, 3))
         return phi_NF
 
     def forward(self, image_NCHW: Tensor, label_N: Tensor) -> Tensor:
