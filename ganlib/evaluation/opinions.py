@@ -14,6 +14,7 @@ from ganlib.data import Images, StoredImages
 from ganlib.determinism import Replicas
 from ganlib.evaluation.extractor import Extractor
 from ganlib.evaluation.inception import InceptionExtractor
+from ganlib.evaluation.pairs import ByWorkers
 from ganlib.evaluation.reference import build
 from ganlib.evaluation.score import sample_sets, tabulate
 from ganlib.evaluation.table import EvaluationTable
@@ -29,9 +30,11 @@ def opinion(
     classes: int,
     split: str,
     replicas: Replicas | None = None,
+    pairs: ByWorkers | None = None,
 ) -> EvaluationTable:
     """The table of this generator in the features of `extractor`, before the images of `split`.
 
+    `pairs` are workers that draw with this generator and look with this extractor.
     The same noise and the same held-out images as the judge's. Raises ConfigError if they are too
     few for the neighbours.
     """
@@ -45,6 +48,7 @@ def opinion(
         judging=False,
         other_NHWC=train.image_NHWC,
         other_label_N=train.label_N,
+        pairs=pairs,
     )
     sets = sample_sets(
         generator,
@@ -53,6 +57,7 @@ def opinion(
         seeds=[config.seed + turn for turn in range(config.repeats)],
         neighbours=config.neighbours,
         replicas=replicas,
+        draw=pairs.draw if pairs else None,
     )
     found = tabulate(
         reference, sets, neighbours=config.neighbours, present_share=config.present_share

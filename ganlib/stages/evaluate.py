@@ -128,6 +128,9 @@ def _evaluate(
             present_share=config.present_share,
             names=data.classes,
         )
+        others = opinions.rows(
+            work, loaded.module, data, held, train, model=model, by=by, device=device
+        )
     learnt = kept.tensors("train", lambda: {"feature_NF": extractor(train.image_NHWC)[0]})
     train_NF = learnt["feature_NF"]
     memory, nearest_B = evidence.memory_rows(
@@ -135,7 +138,6 @@ def _evaluate(
     )
     found = replace(found, rows=found.rows + memory)
     clock, generator = model.images, loaded.module
-    others = opinions.rows(work, generator, data, held, train, device=device, clock=clock)
     told = replace(found, rows=found.rows + others)
     drawn = evidence.pictures_of(work, generator, extractor, data, train, train_NF, found, clock)
     drawn["missing"] = evidence.missing(work, reference, sets, data, config.neighbours, clock)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ganlib.stages import sharing
 from ganlib.stages.records import Work
+from ganlib.stages.values import ModelRef
 
 if TYPE_CHECKING:
     from torch import nn
 
     from ganlib.data import Dataset, Images, StoredImages
     from ganlib.evaluation import Row
+    from ganlib.evaluation.pairs import ByWorkers
 
 
 def rows(
@@ -20,11 +23,13 @@ def rows(
     held: Images,
     train: Images | StoredImages,
     *,
+    model: ModelRef,
+    by: ByWorkers | None,
     device: str,
-    clock: int,
 ) -> tuple[Row, ...]:
     """In the order of `evaluation.extractors`; each reading is named `test_NETWORK_METRIC`.
 
+    `generator` is `model`'s, which the workers `by` whom the evaluation is shared open themselves.
     Raises ConfigError for an extractor that lacks something on this machine.
     """
     config = work.context.config.evaluation
@@ -37,12 +42,20 @@ def rows(
     for settings in config.others():
         extractor = build_extractor(settings, channels=data.channels, device=device)
         work.context.say(f"evaluate: {settings.kind} looks at {config.repeats} sample sets")
-        told = opinion(
-            generator, extractor, held, train, config, classes=len(data.classes), split="test"
-        )
+        channels, place = data.channels, work.context.config.cluster.device
+        with sharing.sharing_too(by, model, settings, channels, place) as pairs:
+            told = opinion(
+                generator,
+                extractor,
+                held,
+                train,
+                config,
+                classes=len(data.classes),
+                split="test",
+                pairs=pairs,
+            )
         network = extractor.name.partition(":")[0]
-        work.journal.metrics(
-            clock, {f"test_{network}_{name}": value for name, value in told.readings().items()}
-        )
+        read = {f"test_{network}_{name}": value for name, value in told.readings().items()}
+        work.journal.metrics(model.images, read)
         found += told.rows
     return tuple(found)

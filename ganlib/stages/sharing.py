@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ganlib.config import ExtractorConfig
 from ganlib.stages.records import Work
 from ganlib.stages.sessions import ray_log
 from ganlib.stages.values import DatasetRef, ModelRef
@@ -59,6 +60,39 @@ def shared(
             f"worker {name}: {spent.peak_mb - spent.idle_mb:.0f} MB at most beside the "
             f"{spent.idle_mb:.0f} MB of an idle one, {spent.cpu_s:.0f} CPU-seconds"
         )
+
+
+@contextmanager
+def sharing_too(
+    by: ByWorkers | None, model: ModelRef, settings: ExtractorConfig, channels: int, device: str
+) -> Iterator[ByWorkers | None]:
+    """The same workers for another network; none where there are none."""
+    from ganlib.evaluation.pairs import ByWorkers
+
+    if by is None:
+        yield None
+        return
+    opening = partial(opened_beside, model.folder, settings, channels, device)
+    pairs = ByWorkers(by.workers, by.folder / settings.kind, opening)
+    try:
+        yield pairs
+    finally:
+        pairs.clear()
+
+
+def opened_beside(
+    generator: str, settings: ExtractorConfig, channels: int, device: str
+) -> tuple[nn.Module, Extractor]:
+    """As `opened`, with a network that is no judge."""
+    import torch
+
+    from ganlib.evaluation.networks import build_extractor
+    from ganlib.models import load_model
+
+    place = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+    drawing = load_model(Path(generator))
+    drawing.module.to(place)
+    return drawing.module, build_extractor(settings, channels=channels, device=place)
 
 
 def opened(generator: str, judge: str, name: str, device: str) -> tuple[nn.Module, Extractor]:

@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from ganlib.config import overlay
 from ganlib.data import Dataset
 from ganlib.evaluation import ClassifierExtractor
+from ganlib.evaluation.networks import RandomExtractor
 from ganlib.stages import evaluate, sharing
 from ganlib.stages.values import MetricRow
 from ganlib.training import read_journal
 from tests.stages.conftest import Trained
 
 
-def rows(trained: Trained, candidate: Any = None) -> dict[str, MetricRow]:
+def rows(
+    trained: Trained, candidate: Any = None, beside: tuple[str, ...] = ()
+) -> dict[str, MetricRow]:
+    """By metric; those of networks `beside` the judge by their name and metric."""
+    config = overlay(trained.config, {"evaluation.extractors": ["judge", *beside]})
     made = evaluate.run(
-        trained.context(fresh=True),
+        dataclasses.replace(trained.context(fresh=True), config=config),
         trained.dataset,
         trained.classifiers,
         candidate or trained.candidate,
     ).value
-    return {row.metric: row for row in (*made.candidate.rows, *made.judge.rows)}
+    return {
+        row.metric if row.extractor.startswith("judge") else f"{row.extractor} {row.metric}": row
+        for row in (*made.candidate.rows, *made.judge.rows)
+    }
 
 
 @pytest.fixture
 def real_images(trained: Trained) -> set[bytes]:
+    return known_images(trained)
+
+
+def known_images(trained: Trained) -> set[bytes]:
     data = Dataset.open(Path(trained.dataset.folder), trained.dataset.fingerprint)
     splits = ("train", "validation", "test")
     return {one.numpy().tobytes() for split in splits for one in data.load(split).image_NHWC}
@@ -59,6 +74,18 @@ def test_a_second_evaluation_looks_at_no_real_image(
     assert not real_images & set(shown)
 
 
+def here_only_real(trained: Trained) -> Callable[..., Any]:
+    """Refuses to look at generated images in this process: workers do."""
+    look = RandomExtractor.__call__
+    known = known_images(trained)
+
+    def looking(extractor: RandomExtractor, image_NHWC: Any) -> Any:
+        assert {one.numpy().tobytes() for one in image_NHWC[torch.arange(len(image_NHWC))]} <= known
+        return look(extractor, image_NHWC)
+
+    return looking
+
+
 @pytest.mark.slow
 def test_workers_of_ray_find_what_one_process_finds(
     trained: Trained, monkeypatch: pytest.MonkeyPatch
@@ -67,13 +94,15 @@ def test_workers_of_ray_find_what_one_process_finds(
     torch.set_num_threads(trained.config.cluster.threads)
     try:
         shutil.rmtree(trained.home.cache / "real", ignore_errors=True)
-        alone = rows(trained)
+        alone = rows(trained, beside=("random",))
         shutil.rmtree(trained.home.cache / "real")
         monkeypatch.setattr(sharing, "FROM", 200)
-        shared = rows(trained)
+        monkeypatch.setattr(RandomExtractor, "__call__", here_only_real(trained))
+        shared = rows(trained, beside=("random",))
     finally:
         torch.set_num_threads(threads)
     assert shared.keys() == alone.keys()
+    assert any(metric.startswith("random-") for metric in shared)
     for metric, row in shared.items():
         one = alone[metric]
         for name in ("value", "low", "high", "floor"):
