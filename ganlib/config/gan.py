@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from ganlib.config.augmentation import Ada, DiscriminatorAugmentation
@@ -81,6 +83,11 @@ class GanConfig(Config):
     )
     budget: Budget = Budget(images=100_000)
     cadence: Cadence = Cadence()
+    evaluate: Literal["inside", "beside"] = Field(
+        default="inside",
+        description="beside: asynchronously, by a task of its own while training goes on; whatever "
+        "is decided by readings is then decided one evaluation later",
+    )
     plateau: Plateau | None = None
     precision: Precision = "auto"
     compile: Compile = Field(

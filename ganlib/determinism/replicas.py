@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,15 @@ class Replicas:
 
     def agree(self, value: int) -> int:
         """Rank 0's integer, on every rank."""
+        return self.tell(value)
+
+    def tell(self, value: T) -> T:
+        """Rank 0's small value (numbers, texts, dictionaries of them), on every rank."""
         if self.world == 1:
             return value
         box: list[Any] = [value]
         dist.broadcast_object_list(box, src=0)
-        return int(box[0])
+        return cast(T, box[0])
 
     def barrier(self) -> None:
         """Return when every rank is here."""

@@ -12,12 +12,13 @@ from ganlib.config import parse
 from ganlib.determinism import Replicas
 from ganlib.errors import ConfigError
 from ganlib.storage import read_json
+from ganlib.training.evaluators import Evaluator
 from ganlib.training.journal import Journal, NullTracker, Tracker
 from ganlib.training.loop import Done, Evaluate, Moment, Report, Sample, Snapshot
 from ganlib.training.memory import keep_freed
 from ganlib.training.session import Session, begin, belongs_to, identity
-from ganlib.training.spec import GanProblem, Outcome, RunSpec
-from ganlib.training.stops import on_plateau
+from ganlib.training.spec import GanProblem, Outcome, Reason, RunSpec
+from ganlib.training.stops import Reading, on_plateau
 from ganlib.training.stopwatch import Stopwatch
 
 OnReading = Callable[[int, dict[str, float]], bool]
@@ -32,15 +33,18 @@ def execute(
     tracker: Tracker | None = None,
     on_reading: OnReading | None = None,
     on_moment: OnMoment | None = None,
+    evaluator: Evaluator | None = None,
 ) -> Outcome:
     """Train until the budget, a plateau, the wall time or `on_reading` ends it.
 
     Every rank calls it with its own replicas and otherwise the same arguments. The newest whole
     snapshot in `run_folder` is where it goes on; a finished run answers from its outcome.
-    `on_reading(clock, readings)` is asked on rank 0 after each evaluation and stops the run by
-    returning true; `on_moment` is called on every rank, equally often. Readings go to the tracker
-    as `eval/<name>` and `train/<name>`, and without one to the journal in `spec.spool`; the run's
-    end is told by whoever owns it, not here. Raises Diverged, ConfigError and Damaged.
+    `on_reading(clock, readings)` is asked on rank 0 once readings count, and stops the run by
+    returning true; `on_moment` is called on every rank, equally often. With `evaluate: beside`
+    readings and pictures are taken by `evaluator`, by a child process if none is given and there is
+    a core for it. Readings go to the tracker as `eval/<name>` and `train/<name>`, and without one
+    to the journal in `spec.spool`; the run's end is told by whoever owns it, not here. Raises
+    Diverged, ConfigError and Damaged.
 
         spec = RunSpec.of(
             GanConfig(budget=Budget(images=20_000)),
@@ -57,9 +61,13 @@ def execute(
     replicas.barrier()  # nobody writes before everybody has looked
     if finished is not None:
         return finished
-    session = begin(spec, replicas, torch.device(device), tracker or _journal(spec, replicas))
-    with session.arithmetic.products():
-        return _train(session, on_reading, on_moment)
+    tracker = tracker or _journal(spec, replicas)
+    session = begin(spec, replicas, torch.device(device), tracker, evaluator)
+    try:
+        with session.arithmetic.products():
+            return _train(session, on_reading, on_moment)
+    finally:
+        session.looking.close()
 
 
 def _finished(spec: RunSpec) -> Outcome | None:
@@ -86,9 +94,6 @@ def _journal(spec: RunSpec, replicas: Replicas) -> Tracker:
 def _train(session: Session, on_reading: OnReading | None, on_moment: OnMoment | None) -> Outcome:
     if session.ended is not None:
         return session.finish(session.start, session.ended)
-    first = session.replicas.rank == 0
-    problem = session.spec.problem
-    plateau = problem.config.plateau if isinstance(problem, GanProblem) else None
     limit = session.spec.config.budget.wall_minutes
     watch = Stopwatch(Path(session.spec.run_folder) / "elapsed.json", session.start)
     for moment in session.moments():
@@ -97,29 +102,40 @@ def _train(session: Session, on_reading: OnReading | None, on_moment: OnMoment |
         match moment:
             case Report(values=values):
                 session.report(clock, values | {"images_per_second": watch.speed(clock)})
+                session.tell_early()
                 if limit is not None:
                     ended = session.agreed("wall_time", watch.minutes() >= limit)
             case Evaluate():
-                readings = session.evaluate(clock)
-                if plateau is not None:
-                    ended = session.agreed("plateau", on_plateau(session.series, plateau))
-                if on_reading is not None:
-                    ended = ended or session.agreed(
-                        "stopped", first and on_reading(clock, readings)
-                    )
+                ended = _decide(session, session.evaluate(clock), on_reading)
             case Sample():
                 session.sample(clock)
             case Snapshot():
                 session.save(clock, None)
-                if first:
-                    watch.save()
             case Done():
-                return session.finish(clock, "budget")
+                ended = _decide(session, session.rest(), on_reading) or "budget"
             case _:
                 assert_never(moment)
-        if on_moment is not None:
+        if on_moment is not None and not isinstance(moment, Done):
             on_moment(moment)
-        if ended is not None:
-            return session.finish(clock, ended)
+        outcome = None if ended is None else session.finish(clock, ended)
         watch.resume()
+        if outcome is not None or isinstance(moment, Snapshot):
+            watch.save(session.replicas.rank)
+        if outcome is not None:
+            return outcome
     raise AssertionError("the loop ended without Done")
+
+
+def _decide(
+    session: Session, counting: list[Reading], on_reading: OnReading | None
+) -> Reason | None:
+    """Why the run ends here, going by the readings that have just begun to count, or none."""
+    problem, first = session.spec.problem, session.replicas.rank == 0
+    plateau = problem.config.plateau if isinstance(problem, GanProblem) else None
+    ended = None
+    for clock, readings in counting:
+        if plateau is not None:
+            ended = ended or session.agreed("plateau", on_plateau(session.series, plateau))
+        if on_reading is not None:
+            ended = ended or session.agreed("stopped", first and on_reading(clock, readings))
+    return ended

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganlib.config import Precision
+from ganlib.config import ClassifierConfig, GanConfig, Precision
 from ganlib.models import to_float
 
 
@@ -65,6 +65,12 @@ class Arithmetic:
         finally:
             for place, value in zip(places, before, strict=True):
                 place.fp32_precision = value
+
+
+def of(config: GanConfig | ClassifierConfig, device: torch.device, size: int) -> Arithmetic:
+    """What a task of `config` computes in, for images of `size` pixels."""
+    slopes = isinstance(config, GanConfig) and bool(config.penalties.names())
+    return resolve(config.precision, device, size, slopes=slopes)
 
 
 def resolve(

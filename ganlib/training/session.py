@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import torch
 from torch import Tensor
 
-from ganlib.config import GanConfig, fingerprint
-from ganlib.data import Images, StoredImages, open_images, open_set
+from ganlib.config import fingerprint
+from ganlib.data import Dataset, Images, StoredImages, open_images, open_set
 from ganlib.determinism import Replicas
 from ganlib.errors import ConfigError, Diverged
 from ganlib.models import load_model
 from ganlib.storage import open_store, write_json
-from ganlib.training import precision
+from ganlib.training import evaluators, precision
+from ganlib.training.beside import Beside
 from ganlib.training.classifier_task import ClassifierTask
+from ganlib.training.evaluators import Evaluator
 from ganlib.training.gan_task import GanTask
 from ganlib.training.journal import Tracker
+from ganlib.training.looking import Evaluated, Inside, Looking, Picture
 from ganlib.training.loop import Moment, Plan, Task, run
 from ganlib.training.snapshots import ELASTIC, Snapshots
 from ganlib.training.spec import ClassifierProblem, GanProblem, Outcome, Reason, RunSpec
 from ganlib.training.stops import Reading, stalled
-from ganlib.training.watch import ClassifierWatch, GanWatch, Watch
+from ganlib.training.watch import ClassifierWatch, GanWatch
 
 PLAY = ("win_rate", "slope_generator")
 
@@ -36,14 +38,15 @@ PLAY = ("win_rate", "slope_generator")
 class Session:
     """`series` are the readings so far, `play` how the players stood beside each of them.
 
-    With the task's state they are all that a run remembers; `window` is the last report's.
+    With the task's state, and what `looking` still waits for, they are all that a run remembers;
+    `window` is the last report's, `looked` the clock of the last evaluation that was asked for.
     """
 
     spec: RunSpec
     replicas: Replicas
     task: Task
     plan: Plan
-    watch: Watch
+    looking: Looking
     tracker: Tracker
     train: Images | StoredImages
     snapshots: Snapshots
@@ -55,6 +58,8 @@ class Session:
     series: list[Reading] = field(default_factory=list)
     play: list[Reading] = field(default_factory=list)
     window: dict[str, float] = field(default_factory=dict)
+    looked: int = -1
+    told: int = -1
 
     def moments(self) -> Iterator[Moment]:
         return run(self.task, self.train, self.plan, self.replicas, self.start)
@@ -63,34 +68,63 @@ class Session:
         self.window = values
         self.tracker.metrics(clock, {f"train/{name}": value for name, value in values.items()})
 
-    def evaluate(self, clock: int) -> dict[str, float]:
-        """Every rank takes part. What is not finite is no reading and has no merit."""
-        found = self.watch.read(self.replicas)
-        readings = {name: value for name, value in found.items() if math.isfinite(value)}
-        self.series.append((clock, readings))
-        self.play.append((clock, {name: self.window[name] for name in PLAY if name in self.window}))
-        told = stalled(self.play, self.series)
-        if told and told != stalled(self.play[:-1], self.series[:-1]):
-            self.tracker.note(f"{told} at {clock} images")
-        if readings:
-            self.tracker.metrics(clock, {f"eval/{name}": x for name, x in readings.items()})
-        return readings
+    def evaluate(self, clock: int) -> list[Reading]:
+        """The readings that decisions may read from now on; every rank takes part."""
+        self.looked = clock
+        play = {name: self.window[name] for name in PLAY if name in self.window}
+        return [self._count(found) for found in self.looking.evaluate(clock, play)]
 
     def sample(self, clock: int) -> None:
-        png = self.watch.picture() if self.replicas.rank == 0 else None
-        if png is not None:
-            self.tracker.image(clock, "samples", png)
+        self._show(self.looking.sample(clock))
+
+    def rest(self) -> list[Reading]:
+        """The readings that had not come yet, waited for; pictures as well."""
+        found, pictures = self.looking.rest()
+        self._show(pictures)
+        return [self._count(one) for one in found]
+
+    def tell_early(self) -> None:
+        """Readings that came since are told at once, though nothing is decided by them yet."""
+        for found in self.looking.early():
+            self._tell(found)
+
+    def _count(self, found: Evaluated) -> Reading:
+        reading = (found.clock, found.readings)
+        self.series.append(reading)
+        self.play.append((found.clock, found.play))
+        told = stalled(self.play, self.series)
+        if told and told != stalled(self.play[:-1], self.series[:-1]):
+            self.tracker.note(f"{told} at {found.clock} images")
+        self._tell(found)
+        return reading
+
+    def _tell(self, found: Evaluated) -> None:
+        """Once each, in the order of their clocks."""
+        if found.readings and found.clock > self.told:
+            values = {f"eval/{name}": value for name, value in found.readings.items()}
+            self.tracker.metrics(found.clock, values)
+        self.told = max(self.told, found.clock)
+
+    def _show(self, pictures: list[Picture]) -> None:
+        for picture in pictures:
+            self.tracker.image(picture.clock, "samples", picture.png)
 
     def save(self, clock: int, ended: Reason | None) -> None:
         """Raises Diverged rather than publish a state that is not finite."""
         state = self.task.state_dict()
         _check_finite(state, clock)
+        pending, weights = self.looking.pending()
         if self.replicas.rank == 0:
             self.snapshots.save(
                 clock,
-                state,
+                state | weights,
                 self.belongs,
-                {"ended": ended, "series": list(self.series), "play": list(self.play)},
+                {
+                    "ended": ended,
+                    "series": list(self.series),
+                    "play": list(self.play),
+                    "pending": pending,
+                },
             )
         self.replicas.barrier()
 
@@ -101,10 +135,12 @@ class Session:
     def finish(self, clock: int, ended: Reason) -> Outcome:
         """Look once more if need be, keep the last state, export, and publish the outcome last."""
         early = ended not in (None, "budget") and self.ended is None
-        if early and (not self.series or self.series[-1][0] != clock):
+        if early and self.looked != clock:
             self.evaluate(clock)
         if early:
             self.sample(clock)
+        self.rest()
+        if early:
             self.save(clock, ended)
         folder = Path(self.spec.run_folder)
         outcome = Outcome(
@@ -121,13 +157,18 @@ class Session:
         return outcome
 
 
-def begin(spec: RunSpec, replicas: Replicas, device: torch.device, tracker: Tracker) -> Session:
+def begin(
+    spec: RunSpec,
+    replicas: Replicas,
+    device: torch.device,
+    tracker: Tracker,
+    evaluator: Evaluator | None = None,
+) -> Session:
     """A session at its newest whole snapshot, or at the start."""
     dataset = open_set(spec.dataset_folder, spec.dataset_fingerprint, spec.reading)
     train = open_images(dataset, "train", spec.reading, device)
     config = spec.config
-    slopes = isinstance(config, GanConfig) and bool(config.penalties.names())
-    arithmetic = precision.resolve(config.precision, device, dataset.size, slopes=slopes)
+    arithmetic = precision.of(config, device, dataset.size)
     made: dict[str, Any] = {
         "size": dataset.size,
         "channels": dataset.channels,
@@ -137,25 +178,23 @@ def begin(spec: RunSpec, replicas: Replicas, device: torch.device, tracker: Trac
         "device": device,
     }
     task: GanTask | ClassifierTask
-    watch: Watch
+    looking: Looking
     match spec.problem:
         case GanProblem(config=gan):
             task = GanTask(gan, **made)
-            selector = load_model(Path(spec.selector)) if spec.selector else None
-            held_out = dataset.load("validation")
-            watch = GanWatch(task, held_out, train, selector, spec.evaluation)
+            looking = _looking(spec, task, dataset, train, replicas, tracker, evaluator)
             draws = gan.discriminator.steps
         case ClassifierProblem(config=classifier):
             count_K = torch.bincount(train.label_N, minlength=len(dataset.classes))
             task = ClassifierTask(classifier, **made, count_K=count_K)
-            watch = ClassifierWatch(task, dataset.load("validation"))
+            looking = Inside(ClassifierWatch(task, dataset.load("validation")), replicas)
             draws = 1
     session = Session(
         spec=spec,
         replicas=replicas,
         task=task,
         plan=Plan(config.budget.images, config.batch_size, config.cadence, config.seed, draws),
-        watch=watch,
+        looking=looking,
         tracker=tracker,
         train=train,
         snapshots=Snapshots(
@@ -173,6 +212,38 @@ def begin(spec: RunSpec, replicas: Replicas, device: torch.device, tracker: Trac
     if not _resume(session) and spec.init_from:
         _start_from(task, Path(spec.init_from), spec.kind)
     return session
+
+
+def _looking(
+    spec: RunSpec,
+    task: GanTask,
+    dataset: Dataset,
+    train: Images | StoredImages,
+    replicas: Replicas,
+    tracker: Tracker,
+    evaluator: Evaluator | None,
+) -> Looking:
+    match task.config.evaluate:
+        case "beside":
+            if replicas.rank:
+                evaluator = evaluators.Nobody("rank 0 alone asks")
+            return Beside(
+                spec=spec,
+                average=task.average,
+                device=str(task.device),
+                replicas=replicas,
+                evaluator=evaluator or evaluators.nearby(spec),
+                note=tracker.note,
+            )
+        case "inside":
+            selector = load_model(Path(spec.selector)) if spec.selector else None
+            held_out = dataset.load("validation")
+            watch = GanWatch(
+                task.average, task.classes, task.device, held_out, train, selector, spec.evaluation
+            )
+            return Inside(watch, replicas)
+        case _:
+            assert_never(task.config.evaluate)
 
 
 def belongs_to(spec: RunSpec) -> dict[str, Any]:
@@ -206,6 +277,11 @@ def _resume(session: Session) -> bool:
     session.ended = found.notes["ended"]
     session.series = [(int(at), dict(readings)) for at, readings in found.notes["series"]]
     session.play = [(int(at), dict(readings)) for at, readings in found.notes.get("play", [])]
+    pending = found.notes.get("pending", [])
+    session.told = max((at for at, _ in session.series), default=-1)
+    asked = [int(one["clock"]) for one in pending if one["what"] == "readings"]
+    session.looked = max([session.told, *asked])
+    session.looking.resume(pending, found.state)
     session.tracker.note(f"resumed at {clock} images")
     return True
 

@@ -5,9 +5,12 @@ N images, K classes, C channels, H W pixels
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import torch
+from torch import nn
 
 from ganlib.config import EvaluationConfig
 from ganlib.data import Images, StoredImages
@@ -24,9 +27,13 @@ from ganlib.losses import cross_entropy
 from ganlib.metrics import Calibration, Confusion, among_best
 from ganlib.models import LoadedModel
 from ganlib.training.classifier_task import ClassifierTask
-from ganlib.training.gan_task import GanTask
 
 COLUMNS = 10
+
+
+def finite(readings: Mapping[str, float]) -> dict[str, float]:
+    """What is not finite is no reading and has no merit."""
+    return {name: value for name, value in readings.items() if math.isfinite(value)}
 
 
 class Watch(Protocol):
@@ -85,16 +92,18 @@ class GanWatch:
 
     def __init__(
         self,
-        task: GanTask,
+        average: nn.Module,
+        classes: Sequence[str],
+        device: torch.device,
         images: Images,
         train: Images | StoredImages,
         selector: LoadedModel | None,
         config: EvaluationConfig,
     ) -> None:
-        self.task, self.config = task, config
+        self.average, self.classes, self.config = average, classes, config
         self.extractor = self.reference = None
         if selector is not None:
-            selector.module.to(task.device)
+            selector.module.to(device)
             self.extractor = ClassifierExtractor(selector, "selector:features")
             self.reference = reference.build(
                 images.image_NHWC,
@@ -110,7 +119,7 @@ class GanWatch:
         if self.extractor is None or self.reference is None:
             return {}
         scores = score(
-            self.task.average,
+            self.average,
             self.reference,
             self.extractor,
             seed=self.config.seed,
@@ -120,9 +129,9 @@ class GanWatch:
         )
         return dict(scores)
 
-    def picture(self) -> bytes | None:
+    def picture(self) -> bytes:
         """A row for each of up to 16 classes, a column for each noise, always the same noise."""
-        label_N = grid_labels(len(self.task.classes), COLUMNS)
+        label_N = grid_labels(len(self.classes), COLUMNS)
         seed_N = self.config.seed + torch.arange(COLUMNS).repeat(len(label_N) // COLUMNS)
-        image_NHWC = generate(self.task.average, seed_N, label_N)
+        image_NHWC = generate(self.average, seed_N, label_N)
         return pictures.grid(image_NHWC, COLUMNS, max(1, 64 // image_NHWC.shape[1]))

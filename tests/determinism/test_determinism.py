@@ -68,6 +68,7 @@ def _rank(rank: int, folder: str) -> None:
             "unused": unused.grad,
             "gathered": replicas.gather(mine_N),
             "agreed": replicas.agree(10 + rank),
+            "told": replicas.tell({"coverage": 0.1 * (1 + rank)}),
         },
         f"{folder}/{rank}.pt",
     )
@@ -85,6 +86,7 @@ def test_two_ranks_sum_gather_and_differentiate_like_one(tmp_path: Path) -> None
         assert found["unused"].tolist() == [0.0, 0.0]
         assert found["gathered"].tolist() == x_N.tolist()
         assert found["agreed"] == 10
+        assert found["told"] == {"coverage": 0.1}
     assert torch.equal(first["w"], second["w"])
 
 
