@@ -12,6 +12,7 @@ from ganlib.config.classifier_networks import (
     SmallResNet,
 )
 from ganlib.config.cluster import ClusterConfig
+from ganlib.config.collapse import Collapse, DetectorConfig, Record, Stop
 from ganlib.config.custom import Custom
 from ganlib.config.data import Arrays, Cifar10, DataConfig, Digits, Folder, Idx, Reading, Source
 from ganlib.config.evaluation import EvaluationConfig, PromotionConfig
@@ -90,6 +91,7 @@ __all__ = [
     "ClassifierConfig",
     "ClassifierNetwork",
     "ClusterConfig",
+    "Collapse",
     "Compile",
     "Config",
     "Constant",
@@ -98,6 +100,7 @@ __all__ = [
     "DataConfig",
     "DcganDiscriminator",
     "DcganGenerator",
+    "DetectorConfig",
     "DiffAugment",
     "Digits",
     "DiscriminatorAugmentation",
@@ -135,6 +138,7 @@ __all__ = [
     "RandomFeatures",
     "Range",
     "Reading",
+    "Record",
     "RelativisticPaired",
     "ResNet18",
     "Schedule",
@@ -144,6 +148,7 @@ __all__ = [
     "SnResNetGenerator",
     "Source",
     "Step",
+    "Stop",
     "SweepConfig",
     "Uniform",
     "Wasserstein",

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from ganlib.config.augmentation import Ada, DiscriminatorAugmentation
 from ganlib.config.base import Config
+from ganlib.config.collapse import Collapse, Record
 from ganlib.config.custom import Custom
 from ganlib.config.gan_networks import (
     DcganDiscriminator,
@@ -90,6 +91,7 @@ class GanConfig(Config):
     )
     plateau: Plateau | None = None
     precision: Precision = "auto"
+    collapse: Collapse = Record()
     compile: Compile = Field(
         default="none",
         description="forward passes by torch.compile, as CUDA graphs too if asked; minutes at the "

@@ -1,0 +1,59 @@
+"""How a GAN is watched for mode collapse while it trains, and what is done about it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from ganlib.config.base import Config
+
+
+class DetectorConfig(Config):
+    """When readings are told collapsed. Scores are in units of chance and tolerance, 0 as real."""
+
+    samples: int = Field(default=256, ge=16, le=4096, description="generated images of a reading")
+    reals: int = Field(default=1280, ge=48, description="real images held against them, at most")
+    draws: int = Field(default=16, ge=4, description="real-against-real draws for the null")
+    alarm: float = Field(default=4.0, gt=0, description="a score so far below its best has fallen")
+    release: float = Field(default=2.5, gt=0, description="within so much of it, it is back")
+    patience: int = Field(default=2, ge=1, description="readings in a row that are a collapse")
+    loss_patience: int = Field(default=5, ge=1, description="the same of losses")
+    grace: int = Field(
+        default=4, ge=1, description="readings of warm-up, and over which progress is looked for"
+    )
+    progress: float = Field(
+        default=1.0, ge=0, description="a score that rose so much over them still warms up"
+    )
+    recover: int = Field(default=3, ge=1, description="readings back inside that end a collapse")
+
+    @model_validator(mode="after")
+    def _released_inside(self) -> DetectorConfig:
+        if self.release > self.alarm:
+            raise ValueError(
+                f"release is {self.release:g} and alarm {self.alarm:g}: what has fallen would be "
+                "back at once; set release to at most alarm"
+            )
+        return self
+
+
+class _Watched(Config):
+    every: int = Field(
+        default=5_000, ge=1, description="images between readings, taken at the next report"
+    )
+    detector: DetectorConfig = DetectorConfig()
+
+
+class Record(_Watched):
+    """Readings and the verdict are told, and training goes on."""
+
+    kind: Literal["record"] = "record"
+
+
+class Stop(_Watched):
+    """A collapsed run ends as failed, and what it leaves cannot be registered."""
+
+    kind: Literal["stop"] = "stop"
+
+
+Collapse = Annotated[Record | Stop, Field(discriminator="kind")]

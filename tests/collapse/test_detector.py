@@ -1,0 +1,155 @@
+"""Every verdict from a series that deserves it, and the series' prefixes as it was read."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from ganlib.collapse import Null, detect, verdicts
+from ganlib.collapse.null import SCALES
+from ganlib.config import DetectorConfig, overlay
+from ganlib.errors import ConfigError
+
+NAMES = ("pixels/neighbour_distance", "pixels/coverage")
+NULL = Null(dict.fromkeys(NAMES, 0.0), dict.fromkeys(NAMES, 0.0))
+EVERY = 100
+
+
+def series(*scores, cover=None, **more):
+    """Readings whose neighbour distance scores so, each 100 images."""
+    unit = SCALES["variance"].tolerance
+    return [
+        (
+            EVERY * (n + 1),
+            {
+                "pixels/neighbour_distance": math.exp(unit * score),
+                "pixels/coverage": math.exp(unit * (cover[n] if cover else score)),
+                **{name.replace("_", "/", 1): values[n] for name, values in more.items()},
+            },
+        )
+        for n, score in enumerate(scores)
+    ]
+
+
+def states(readings, null=NULL, config=None):
+    return [verdict.state for verdict in verdicts(readings, null, config)]
+
+
+GOOD = (-9, -7, -5, -3, -1, -0.5, -0.5)
+
+
+def test_nothing_read_is_warming_up():
+    assert detect([]).state == "warming_up"
+
+
+def test_a_generator_that_comes_up_is_warming_up_and_then_healthy():
+    assert states(series(*GOOD)) == ["warming_up"] * 3 + ["healthy"] * 4
+
+
+def test_a_fall_is_suspected_and_then_collapsed_since_its_beginning():
+    found = list(verdicts(series(*GOOD, -6, -7, -7), NULL))
+    assert [verdict.state for verdict in found[-4:]] == [
+        "healthy",
+        "suspect",
+        "collapsed",
+        "collapsed",
+    ]
+    assert found[-1].since == 800
+    assert found[-1].signals == NAMES
+    assert str(found[-1]) == (
+        "collapsed (pixels/neighbour_distance, pixels/coverage) since 800 images"
+    )
+
+
+def test_one_bad_reading_is_no_collapse():
+    assert states(series(*GOOD, -6, -1, -6, -1))[-4:] == ["suspect", "healthy"] * 2
+
+
+def test_a_fall_is_from_the_best_not_from_real_images():
+    mediocre = (-9, -8, -7, -6, -5, -4, -3.5, -3.5)
+    assert states(series(*mediocre, -8, -8))[-1] == "collapsed"
+    assert states(series(*mediocre, -5, -5))[-1] != "collapsed"
+
+
+def test_what_never_comes_up_is_collapsed_after_the_grace():
+    found = states(series(-9, -10, -10, -9.5, -9.5, -10))
+    assert found == ["warming_up"] * 4 + ["collapsed"] * 2
+
+
+def test_what_comes_up_slowly_is_not():
+    slow = [-12 + 0.4 * n for n in range(20)]
+    assert set(states(series(*slow))) == {"warming_up"}
+
+
+def test_low_likeness_alone_is_no_collapse():
+    """A generator of noise is varied and like nothing."""
+    assert "collapsed" not in states(series(*[0.5] * 9, cover=[-15] * 9))
+
+
+def test_hysteresis_and_recovery():
+    fallen = series(*GOOD, -6, -6, -3, -3, -2, -1, -1, -1)
+    assert states(fallen)[7:] == ["suspect"] + ["collapsed"] * 5 + ["recovered"] * 2
+    assert states(series(*GOOD, -6, -6, -2, -1, -6, -2, -1, -1))[8:] == ["collapsed"] * 6 + [
+        "recovered"
+    ]
+    assert states(series(*GOOD, -6, -6, -1, -1, -1, -6, -6))[-3:] == [
+        "recovered",
+        "suspect",
+        "collapsed",
+    ]
+
+
+def test_what_is_not_finite_has_diverged_for_good():
+    readings = series(*GOOD[:4], losses_generator=[1.0, math.nan, 1.0, 1.0])
+    assert states(readings) == ["warming_up"] + ["diverged"] * 3
+    verdict = detect(readings, NULL)
+    assert (verdict.signals, verdict.since) == (("losses/generator",), 200)
+
+
+@pytest.mark.parametrize(("rate", "state"), [(1.0, "stalled"), (0.5, "stalled"), (0.7, "suspect")])
+def test_a_player_that_has_won_stalls(rate, state):
+    low = [-9, -7, -6, -6, -6, -6, -6, -6]
+    assert states(series(*low, play_win_rate=[rate] * 8))[-1] == state
+
+
+def test_a_distance_half_as_much_again_as_its_best_is_a_fall():
+    fid = [90.0, 40, 20, 25, 29, 31, 31]
+    found = list(verdicts([(n, {"distance/fid": x}) for n, x in enumerate(fid)]))
+    assert [verdict.state for verdict in found] == ["healthy"] * 5 + ["suspect", "collapsed"]
+    assert found[-1].since == 5
+
+
+def test_losses_tell_where_nothing_else_is_read():
+    loss = [1 + 0.1 * (n % 5) for n in range(100)]
+    jump = loss + [3.0] * 5
+    readings = [(n, {"losses/discriminator": x}) for n, x in enumerate(jump)]
+    assert states(readings)[-1] == "collapsed"
+    assert states(readings[:-1])[-1] != "collapsed"
+    wandering = [(n, {"losses/generator": x}) for n, x in enumerate(jump)]
+    assert states(wandering)[-1] == "healthy"
+
+
+def test_losses_make_one_fall_enough():
+    loss = [1 + 0.1 * (n % 5) for n in range(100)]
+    readings = [(n, {"losses/discriminator": x}) for n, x in enumerate(loss)]
+    readings += [(100, {"distance/fid": 10.0})]
+    odd = [(101 + n, {"losses/discriminator": 3.0}) for n in range(5)]
+    high = [(200, {"distance/fid": 16.0})]
+    assert states(readings + odd)[-1] != "collapsed"
+    assert states(readings + high)[-1] == "suspect"
+    assert states(readings + odd + high)[-1] == "collapsed"
+
+
+def test_what_is_said_does_not_depend_on_what_comes_after():
+    readings = series(*GOOD, -6, -7, -2, -1, -1, -6, -6)
+    said = list(verdicts(readings, NULL))
+    assert said == [detect(readings[: n + 1], NULL) for n in range(len(readings))]
+
+
+def test_patience_and_alarm_are_settings():
+    fallen = series(*GOOD, -6, -6, -6)
+    assert states(fallen, config=DetectorConfig(patience=3))[-2:] == ["suspect", "collapsed"]
+    assert states(fallen, config=DetectorConfig(alarm=7))[-1] != "collapsed"
+    with pytest.raises(ConfigError, match="release is 5 and alarm 4"):
+        overlay(DetectorConfig(), {"release": 5.0})
