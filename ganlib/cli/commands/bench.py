@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ganlib.cli.commands.bench_collapse import collapse
 from ganlib.cli.options import EPILOG, Options, common
 from ganlib.cli.output import Answer
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 @click.group()
 def bench() -> None:
     """Measurements anyone can repeat; seeds are printed."""
+
+
+bench.add_command(collapse)
 
 
 @bench.command(epilog=EPILOG)
