@@ -72,9 +72,11 @@ def build(config: Config, precision: str, replicas: Replicas) -> Task:
     return ClassifierTask(config, **data, **rest)
 
 
-def train(name: str, precision: str, replicas: Replicas) -> tuple[dict[str, Tensor], list[Moment]]:
+def train(
+    name: str, precision: str, replicas: Replicas, *, slow: bool = False
+) -> tuple[dict[str, Tensor], list[Moment]]:
     """The state after twenty steps on blobs whose place is their class, and all reports."""
-    config = PROBLEMS[name] if precision == "float64" else slowed(PROBLEMS[name])
+    config = PROBLEMS[name] if precision == "float64" and not slow else slowed(PROBLEMS[name])
     draws = config.discriminator.steps if isinstance(config, GanConfig) else 1
     label_N = torch.arange(100) % 3
     image_NHWC = torch.randint(0, 90, (100, SIZE, SIZE, 1), generator=stream(7, "blobs")).byte()
