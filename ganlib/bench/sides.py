@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -252,6 +253,27 @@ def timed(asked: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
     }
 
 
+def overhead(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What the loop adds to its bare step, as a share: medians of ten steps of each in turn.
+
+    In one process, since from one process to the next the rate moves by more than is looked for.
+    """
+    torch.set_num_threads(asked["threads"])
+    config = overlay(load_recipe(asked["recipe"]), asked["settings"])
+    image_NHWC, label_N = random_images(config)
+    sides = {side: SIDES[side](config, image_NHWC, label_N) for side in ("ours", "bare")}
+    spent: dict[str, list[float]] = {side: [] for side in sides}
+    for counts in sides.values():
+        next(counts)
+    begun = time.perf_counter()
+    while time.perf_counter() - begun < asked["seconds"] or not spent["bare"]:
+        for side, counts in sides.items():
+            before = time.perf_counter()
+            next(counts)
+            spent[side].append(time.perf_counter() - before)
+    return {"overhead": median(spent["ours"]) / median(spent["bare"]) - 1}
+
+
 def _rank(rank: int, asked: dict[str, Any], folder: str) -> None:
     gpu = asked["device"] == "cuda"
     backend, device = ("nccl", torch.device("cuda", rank)) if gpu else ("gloo", CPU)
@@ -282,6 +304,8 @@ def main() -> None:
                 "bfloat16": peak_gflops(config, bfloat16=True),
             },
         }
+    elif asked["side"] == "overhead":
+        told = overhead(asked)
     elif asked.get("world", 1) == 1:
         told = timed(asked, torch.device(asked.get("device", "cpu")))
     else:

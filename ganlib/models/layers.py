@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from .narrow import fits, halved
 from .norms import Alone, BatchNorm, Norm, Replicas, SpectralNorm
+from .products import conv2d
 
 __all__ = [
     "Alone",
@@ -51,7 +52,7 @@ class Conv(nn.Module):
         weight = self.norm(self.weight)
         if fits(x_NCHW, weight, self.stride, self.padding):
             return halved(x_NCHW, weight, self.bias)
-        return F.conv2d(x_NCHW, weight, self.bias, self.stride, self.padding)
+        return conv2d(x_NCHW, weight, self.bias, self.stride, self.padding)
 
 
 class Score(nn.Module):

@@ -3,7 +3,8 @@
 A CPU's convolution works on sixteen channels at a time, so an image of one or three leaves most of
 it idle. Here four neighbouring pixels become channels: the same sums in another order, with a
 quarter of the places and four times the channels. From 1 channel to 32 that is three times as fast
-with its backward pass, from 3 not quite twice; from 32 on it costs more than it gains.
+with its backward pass, from 3 not quite twice; from 32 on it costs more than it gains. A matrix
+unit has its gain from a single channel alone.
 
 N samples, C channels in, O channels out, H W pixels
 """
@@ -12,6 +13,8 @@ from __future__ import annotations
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .products import in_matrix_unit
 
 FEW = 4
 
@@ -49,7 +52,14 @@ def fits(x_NCHW: Tensor, weight_OCkk: Tensor, stride: int, padding: int) -> bool
     """Whether `halved` does this convolution, and faster, where it runs."""
     _, inputs, height, width = weight_OCkk.shape
     shape = (height, width, stride, padding) == (4, 4, 2, 1)
-    return shape and inputs <= FEW and x_NCHW.device.type == "cpu"
+    return shape and inputs <= few(x_NCHW)
+
+
+def few(x_NCHW: Tensor) -> int:
+    """How many channels are so few, where `x` is: only one for a matrix unit, none off a CPU."""
+    if x_NCHW.device.type != "cpu":
+        return 0
+    return 1 if in_matrix_unit(x_NCHW) else FEW
 
 
 class Doubling(nn.ConvTranspose2d):
@@ -61,7 +71,7 @@ class Doubling(nn.ConvTranspose2d):
 
     def forward(self, x_NCHW: Tensor, output_size: list[int] | None = None) -> Tensor:
         """(N, C, H, W) -> (N, O, 2H, 2W), or (N, O, 2H + 1, 2W + 1)."""
-        if self.out_channels <= FEW and x_NCHW.device.type == "cpu":
+        if self.out_channels <= few(x_NCHW):
             return doubled(x_NCHW, self.weight, self.bias, odd=self.odd)
         out_NCHW: Tensor = super().forward(x_NCHW, output_size)
         return out_NCHW

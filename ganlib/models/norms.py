@@ -160,8 +160,12 @@ class Spectra:
 
 @torch.no_grad()
 def _step(matrix_RF: Tensor, left_R: Tensor) -> tuple[Tensor, Tensor]:
-    right_F = F.normalize(torch.mv(matrix_RF.t(), left_R), dim=0, eps=1e-12)
-    return F.normalize(torch.mv(matrix_RF, right_F), dim=0, eps=1e-12), right_F
+    right_F = _of_length_one(torch.mv(matrix_RF.t(), left_R))
+    return _of_length_one(torch.mv(matrix_RF, right_F)), right_F
+
+
+def _of_length_one(vector_F: Tensor) -> Tensor:
+    return vector_F / torch.linalg.vector_norm(vector_F).clamp_min(1e-12)
 
 
 def shifts(norm: Norm) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def half_life(limit: int, ramp: float, clock: int) -> float:
@@ -28,8 +28,13 @@ def follow(average: nn.Module, module: nn.Module, images: int, half: float) -> N
     Whole-number buffers are copied.
     """
     weight = 1.0 - 0.5 ** (images / half) if half > 0 else 1.0
-    ours, theirs = average.state_dict(), module.state_dict()
-    moving = [name for name, tensor in ours.items() if tensor.is_floating_point()]
-    torch._foreach_lerp_([ours[n] for n in moving], [theirs[n] for n in moving], weight)
-    for name in ours.keys() - set(moving):
-        ours[name].copy_(theirs[name])
+    pairs = list(zip(_tensors(average), _tensors(module), strict=True))
+    moving = [(ours, theirs) for ours, theirs in pairs if ours.is_floating_point()]
+    torch._foreach_lerp_([ours for ours, _ in moving], [theirs for _, theirs in moving], weight)
+    for ours, theirs in pairs:
+        if not ours.is_floating_point():
+            ours.copy_(theirs)
+
+
+def _tensors(module: nn.Module) -> list[Tensor]:
+    return [*module.parameters(), *module.buffers()]

@@ -15,6 +15,7 @@ from ..latent import Latent
 from ..layers import Conv, Norm, Replicas
 from ..narrow import Doubling
 from ..norms import absorbs, norm_layer, shifts, spectrally_normalised
+from ..products import Transposed
 from .conditioning import (
     DiscriminatorConditioning,
     Entrance,
@@ -66,7 +67,7 @@ class Generator(nn.Module):
             layers += [norm_layer(norm, width, replicas=replicas), nn.ReLU()]
             hidden = width
         for side in larger[:-1]:
-            layers += [nn.ConvTranspose2d(hidden, hidden // 2, 4, 2, 1, side % 2, bias=bias)]
+            layers += [Transposed(hidden, hidden // 2, 4, 2, 1, side % 2, bias=bias)]
             hidden //= 2
             layers += [norm_layer(norm, hidden, replicas=replicas), nn.ReLU()]
         self.body = nn.Sequential(*layers)
