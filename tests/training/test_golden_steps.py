@@ -1,6 +1,7 @@
 """The first steps' numbers in float64, so that a change of arithmetic cannot pass unseen.
 
-At a small learning rate: at 1e-3 one processor's rounding was another's 1e-4 after ten steps, and is 1e-6 now.
+At a small learning rate: at 1e-3 one processor's rounding was another's 1e-4 after ten steps, and
+is 1e-6 now.
 
 If these fail, the initial weights, the order of images, the noise, a loss or Adam have moved. When
 that was meant: `GANLIB_BLESS=1 .venv/bin/python -m pytest tests/training/test_golden_steps.py`.
