@@ -54,7 +54,7 @@ def bench_quality(
     config = overlay(load_recipe("mnist"), parse_assignments(settings))
     config = overlay(config, {"gan.budget.images": 2**40})
     dataset = prepare(config.data, out / "data", search=search)
-    held, judge = dataset.load("test"), _judge(config, dataset, out, say)
+    held, judge = dataset.load("test"), judge_of(config, dataset, out / "judge", say)
     reference = build(
         held.image_NHWC, held.label_N, judge, None, config.evaluation.seed, other_NHWC=None
     )
@@ -82,13 +82,14 @@ def bench_quality(
     }
 
 
-def _judge(config: Any, dataset: Dataset, out: Path, say: Say) -> ClassifierExtractor:
+def judge_of(config: Any, dataset: Dataset, folder: Path, say: Say) -> ClassifierExtractor:
+    """The configuration's classifier, trained in `folder` unless it has been."""
     say("training the judge")
     spec = RunSpec.of(
         config.classifier,
         dataset_folder=str(dataset.folder),
         dataset_fingerprint=dataset.fingerprint,
-        run_folder=str((out / "judge").absolute()),
+        run_folder=str(folder.absolute()),
     )
     return ClassifierExtractor(load_model(Path(execute(spec).model)), "judge:features")
 

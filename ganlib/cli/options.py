@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +85,12 @@ def common(function: F) -> F:
     for option in reversed(_OPTIONS):
         command = option(command)
     return command  # type: ignore[return-value]
+
+
+def data_folders() -> tuple[Path, ...]:
+    """Where named datasets are looked for first: what GANLIB_DATA names, if it names anything."""
+    named = os.environ.get("GANLIB_DATA")
+    return (Path(named),) if named else ()
 
 
 def command_name(context: click.Context) -> str:

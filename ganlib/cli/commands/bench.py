@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ganlib.cli.commands.bench_collapse import collapse
-from ganlib.cli.options import EPILOG, Options, common
+from ganlib.cli.commands.bench_gans import gans
+from ganlib.cli.options import EPILOG, Options, common, data_folders
 from ganlib.cli.output import Answer
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ def bench() -> None:
     """Measurements anyone can repeat; seeds are printed."""
 
 
-bench.add_command(collapse)
+bench.add_command(gans)
 
 
 @bench.command(epilog=EPILOG)
@@ -44,10 +43,7 @@ def data(options: Options, images: int, rounds: int, seed: int) -> Answer:
     options.unused()
     from ganlib.bench.data import bench_data
 
-    named = os.environ.get("GANLIB_DATA")
-    told = bench_data(
-        images, search=(Path(named),) if named else (), seed=seed, rounds=rounds, progress=_say
-    )
+    told = bench_data(images, search=data_folders(), seed=seed, rounds=rounds, progress=_say)
     return _answer(told, told["passed"])
 
 
@@ -131,7 +127,7 @@ def train(
         rounds=rounds,
         seconds=seconds,
         quality=out if quality else None,
-        search=_named(),
+        search=data_folders(),
         say=lambda text: click.echo(text, err=True),
     )
     return _answer(told, told["passed"] is not False)
@@ -162,7 +158,7 @@ def quality(options: Options, minutes: float, out: Path) -> Answer:
         out,
         settings=options.assignments,
         minutes=minutes,
-        search=_named(),
+        search=data_folders(),
         say=lambda text: click.echo(text, err=True),
     )
     return _answer(told, told["cells"]["ours"]["reached"])
@@ -228,13 +224,12 @@ def check(
     """
     from ganlib.bench.check import bench_check
 
-    named = os.environ.get("GANLIB_DATA")
     told = bench_check(
         out,
         each=each,
         settings=options.assignments,
         features=features,
-        search=(Path(named),) if named else (),
+        search=data_folders(),
         say=lambda text: click.echo(text, err=True),
         **({"seeds": seeds} if seeds else {}),
     )
@@ -380,7 +375,6 @@ def few(
     """
     from ganlib.bench.few import bench_few, table
 
-    named = os.environ.get("GANLIB_DATA")
     told = bench_few(
         out,
         dataset=dataset,
@@ -389,7 +383,7 @@ def few(
         generated=generated,
         repeats=repeats,
         settings=options.assignments,
-        search=(Path(named),) if named else (),
+        search=data_folders(),
         say=lambda text: click.echo(text, err=True),
     )
 
@@ -448,11 +442,6 @@ def _counts(text: str) -> tuple[int, ...]:
     if not found or found[0] < 1:
         raise click.BadParameter(f"{text!r} is not numbers above 0 with commas between, 10,50,100")
     return found
-
-
-def _named() -> tuple[Path, ...]:
-    named = os.environ.get("GANLIB_DATA")
-    return (Path(named),) if named else ()
 
 
 def _say(what: str, done: int, total: int) -> None:
