@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ganlib.cli.commands.bench_collapse import collapse
 from ganlib.cli.commands.bench_gans import gans
 from ganlib.cli.options import EPILOG, Options, common, data_folders
 from ganlib.cli.output import Answer
@@ -22,6 +23,7 @@ def bench() -> None:
     """Measurements anyone can repeat; seeds are printed."""
 
 
+bench.add_command(collapse)
 bench.add_command(gans)
 
 
