@@ -14,7 +14,7 @@ from pydantic import Field
 from flows import publish, remains, tasks
 from ganlib import api
 from ganlib.config import Config, PipelineConfig
-from ganlib.errors import ConfigError, Diverged, GanlibError
+from ganlib.errors import Collapsed, ConfigError, Diverged, GanlibError
 from ganlib.stages.durations import duration
 from ganlib.stages.values import (
     Best,
@@ -214,6 +214,10 @@ def _true_end(pipeline: str, home: str, config: PipelineConfig) -> Iterator[None
     except Diverged as error:
         _end(pipeline, home, "FAILED", "diverged", error.message)
         publish.diverged(config, pipeline, error)
+        raise
+    except Collapsed as error:
+        _end(pipeline, home, "FAILED", "collapsed", error.message)
+        publish.collapsed(config, pipeline, error)
         raise
     except Exception as error:
         text = error.message if isinstance(error, GanlibError) else f"{error!r}"

@@ -15,7 +15,7 @@ from prefect.artifacts import (
 from prefect.events import emit_event
 
 from ganlib.config import PipelineConfig
-from ganlib.errors import Diverged
+from ganlib.errors import Collapsed, Diverged
 
 if TYPE_CHECKING:
     from flows.chain import PipelineResult
@@ -103,6 +103,12 @@ def diverged(config: PipelineConfig, pipeline: str, error: Diverged) -> None:
     """An event that an automation can act on."""
     detail = {"clock": error.clock, "scalar": error.name, "message": error.message}
     _event("ganlib.diverged", config, pipeline, detail)
+
+
+def collapsed(config: PipelineConfig, pipeline: str, error: Collapsed) -> None:
+    """The same of a run that was stopped because its generator lost its variety."""
+    detail = {"clock": error.clock, "seen": error.told, "message": error.message}
+    _event("ganlib.collapsed", config, pipeline, detail)
 
 
 def _event(name: str, config: PipelineConfig, pipeline: str, payload: dict[str, Any]) -> None:

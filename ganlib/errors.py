@@ -10,6 +10,7 @@ GanlibError                  exit 1   something failed
 │   └── Damaged                       bytes were read and are not what was written
 ├── Busy                     exit 1   somebody else is doing this very thing
 ├── Diverged                 exit 1   a loss or weight became NaN or infinite
+├── Collapsed                exit 3   a GAN collapsed, and its settings say to stop
 ├── Refused                  exit 3   done, but not promoted
 └── StageFailed              exit 1   a stage died; names the stage and where its log is
 
@@ -119,6 +120,22 @@ class Diverged(GanlibError):
         )
         self.clock = clock
         self.name = name
+
+
+class Collapsed(GanlibError):
+    """A generator lost its variety. `clock` is where training ended, `told` what was seen."""
+
+    exit_code = 3
+
+    def __init__(self, clock: int, told: str) -> None:
+        super().__init__(
+            f"the generator {told}, seen at {clock:,} images",
+            hint="lower generator.optimiser.learning_rate, or take recipe settings that hold: "
+            "spectral norm or r1, packing; with gan.collapse.kind=record it trains on",
+            where="gan.collapse",
+        )
+        self.clock = clock
+        self.told = told
 
 
 class Refused(GanlibError):

@@ -15,7 +15,9 @@ from ganlib.training import RunSpec
 if TYPE_CHECKING:
     import pandas
 
-Reason = Literal["budget", "plateau", "wall_time", "stopped", "diverged", "failed", "lost"]
+Reason = Literal[
+    "budget", "plateau", "wall_time", "stopped", "collapsed", "diverged", "failed", "lost"
+]
 
 
 class TrialPlan(Config):
@@ -45,9 +47,13 @@ class TrialResult(Config):
     model: str | None = None
 
     @property
+    def fell_over(self) -> bool:
+        return self.reason in ("collapsed", "diverged", "failed", "lost")
+
+    @property
     def ended_well(self) -> bool:
         """Whether it may win: it measured something and did not fall over."""
-        return self.score is not None and self.reason not in ("diverged", "failed", "lost")
+        return self.score is not None and not self.fell_over
 
 
 def merit(readings: Mapping[str, float], config: SweepConfig) -> tuple[int, float] | None:

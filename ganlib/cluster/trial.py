@@ -15,7 +15,7 @@ from ganlib.cluster.rungs import Rungs
 from ganlib.cluster.verdicts import Verdicts, to_dict
 from ganlib.cluster.worker import speak_into
 from ganlib.config import SweepConfig
-from ganlib.errors import Diverged, InputError, StorageError
+from ganlib.errors import Collapsed, Diverged, InputError, StorageError
 from ganlib.storage import atomic
 from ganlib.training import Outcome
 
@@ -83,10 +83,10 @@ def run_trial(
 ) -> TrialResult | None:
     """The trial's result, published on `board`; none when the whole sweep is to end.
 
-    A run that diverges is a result, and so, for this attempt, is one that an error of the network's
-    own code ends. A full disk and a setting that cannot be are none: they end the sweep, and the
-    next one goes on from here; what cannot even be written down is raised. `deadline` is in Unix
-    seconds.
+    A run that diverges or collapses is a result, and so, for this attempt, is one that an error of
+    the network's own code ends. A full disk and a setting that cannot be are none: they end the
+    sweep, and the next one goes on from here; what cannot even be written down is raised.
+    `deadline` is in Unix seconds.
     """
     found = board.result(plan.number)
     if found is not None:
@@ -102,6 +102,10 @@ def run_trial(
     except Diverged as error:
         return _published(
             board, plan, "diverged", images=error.clock, note=error.message, began=began
+        )
+    except Collapsed as error:
+        return _published(
+            board, plan, "collapsed", images=error.clock, note=error.message, began=began
         )
     except _BrokenOff:
         return None

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import yaml
 
 from ganlib.config import Config, PipelineConfig, fingerprint
-from ganlib.errors import Damaged, Diverged, GanlibError, NotFound
+from ganlib.errors import Collapsed, Damaged, Diverged, GanlibError, NotFound
 from ganlib.stages import space
 from ganlib.storage import Home, holding, read_json, write_bytes, write_json
 from ganlib.training import Journal, RunIdentity, process_started
@@ -166,6 +166,8 @@ def ending(error: BaseException) -> tuple[Status, str, str]:
         return "KILLED", "interrupted", "Interrupted; the same command continues it."
     if isinstance(error, Diverged):
         return "FAILED", "diverged", f"Diverged: {error.message}."
+    if isinstance(error, Collapsed):
+        return "FAILED", "collapsed", f"Collapsed: {error.message}."
     text = error.message if isinstance(error, GanlibError) else f"{type(error).__name__}: {error}"
     return "FAILED", "failed", f"Failed: {text}"
 

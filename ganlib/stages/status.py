@@ -46,6 +46,7 @@ def _run(home: Home, path: Path, left: frozenset[str]) -> RunStatus | None:
     started = updated = 0.0
     attempt, images = 0, 0
     closed: dict[str, str] | None = None
+    watched = ""
     for line in read_journal(path):
         updated = float(line.get("t", updated))
         if line["kind"] == "open":
@@ -53,6 +54,8 @@ def _run(home: Home, path: Path, left: frozenset[str]) -> RunStatus | None:
             started, attempt, closed = started or updated, int(line["attempt"]), None
         elif line["kind"] == "metrics":
             images = max(images, int(line["clock"]))
+        elif line["kind"] == "tags":
+            watched = line["values"].get("ganlib.collapse", watched)
         elif line["kind"] == "close":
             closed = line
     if identity is None:
@@ -68,7 +71,7 @@ def _run(home: Home, path: Path, left: frozenset[str]) -> RunStatus | None:
         started=started,
         updated=updated,
         attempt=attempt,
-        verdict=closed["verdict"] if closed else "",
+        verdict=closed["verdict"] if closed else watched,
         description=closed["description"] if closed else "",
         pid=identity.pid,
         url=_url(home, identity.id),

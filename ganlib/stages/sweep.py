@@ -128,7 +128,7 @@ def _close(journal: Journal, result: TrialResult, winner: TrialResult | None = N
     """A trial that fell over failed, though the sweep goes on; one that broke off has no winner."""
     text = result.note or training_runs.readings(result.readings)
     sentence = f"{result.images:,} images: {text}."
-    if result.reason in ("diverged", "failed", "lost"):
+    if result.fell_over:
         journal.close("FAILED", result.reason, sentence)
     else:
         won = winner is not None and result.number == winner.number

@@ -10,7 +10,7 @@ import torch
 
 from ganlib.config import parse
 from ganlib.determinism import Replicas
-from ganlib.errors import ConfigError
+from ganlib.errors import Collapsed, ConfigError
 from ganlib.storage import read_json
 from ganlib.training.evaluators import Evaluator
 from ganlib.training.journal import Journal, NullTracker, Tracker
@@ -43,8 +43,9 @@ def execute(
     returning true; `on_moment` is called on every rank, equally often. With `evaluate: beside`
     readings and pictures are taken by `evaluator`, by a child process if none is given and there is
     a core for it. Readings go to the tracker as `eval/<name>` and `train/<name>`, and without one
-    to the journal in `spec.spool`; the run's end is told by whoever owns it, not here. Raises
-    Diverged, ConfigError and Damaged.
+    to the journal in `spec.spool`; the run's end is told by whoever owns it, not here. A GAN is
+    watched for collapse, told as `collapse/<name>`. Raises Diverged, Collapsed where its settings
+    say so and it did, ConfigError and Damaged.
 
         spec = RunSpec.of(
             GanConfig(budget=Budget(images=20_000)),
@@ -60,12 +61,12 @@ def execute(
     finished = _finished(spec)
     replicas.barrier()  # nobody writes before everybody has looked
     if finished is not None:
-        return finished
+        return _unless_collapsed(finished)
     tracker = tracker or _journal(spec, replicas)
     session = begin(spec, replicas, torch.device(device), tracker, evaluator)
     try:
         with session.arithmetic.products():
-            return _train(session, on_reading, on_moment)
+            return _unless_collapsed(_train(session, on_reading, on_moment))
     finally:
         session.looking.close()
 
@@ -83,6 +84,13 @@ def _finished(spec: RunSpec) -> Outcome | None:
             hint="give another run folder, or start anew with --fresh",
         )
     return parse(Outcome, told["outcome"] | {"model": str(path.parent / "model")}, str(path))
+
+
+def _unless_collapsed(outcome: Outcome) -> Outcome:
+    """Raises Collapsed for a run that was stopped for it: no stage makes a model of that."""
+    if outcome.reason == "collapsed":
+        raise Collapsed(outcome.clock, outcome.collapse)
+    return outcome
 
 
 def _journal(spec: RunSpec, replicas: Replicas) -> Tracker:
@@ -103,8 +111,10 @@ def _train(session: Session, on_reading: OnReading | None, on_moment: OnMoment |
             case Report(values=values):
                 session.report(clock, values | {"images_per_second": watch.speed(clock)})
                 session.tell_early()
+                ended = session.watch_collapse(clock)
                 if limit is not None:
-                    ended = session.agreed("wall_time", watch.minutes() >= limit)
+                    late = session.agreed("wall_time", watch.minutes() >= limit)
+                    ended = ended or late
             case Evaluate():
                 ended = _decide(session, session.evaluate(clock), on_reading)
             case Sample():

@@ -12,7 +12,7 @@ from typing import Any, assert_never
 import torch
 from torch import Tensor
 
-from ganlib.config import fingerprint
+from ganlib.config import Stop, fingerprint
 from ganlib.data import Dataset, Images, StoredImages, open_images, open_set
 from ganlib.determinism import Replicas
 from ganlib.errors import ConfigError, Diverged
@@ -23,6 +23,7 @@ from ganlib.training.beside import Beside
 from ganlib.training.classifier_task import ClassifierTask
 from ganlib.training.evaluators import Evaluator
 from ganlib.training.gan_task import GanTask
+from ganlib.training.guard import Guard
 from ganlib.training.journal import Tracker
 from ganlib.training.looking import Evaluated, Inside, Looking, Picture
 from ganlib.training.loop import Moment, Plan, Task, run
@@ -38,7 +39,7 @@ PLAY = ("win_rate", "slope_generator")
 class Session:
     """`series` are the readings so far, `play` how the players stood beside each of them.
 
-    With the task's state, and what `looking` still waits for, they are all that a run remembers;
+    With the task's state, and what `looking` and `guard` remember, they are all there is of a run;
     `window` is the last report's, `looked` the clock of the last evaluation that was asked for.
     """
 
@@ -53,6 +54,7 @@ class Session:
     belongs: dict[str, Any]
     fit: str
     arithmetic: precision.Arithmetic
+    guard: Guard | None = None
     start: int = 0
     ended: Reason | None = None
     series: list[Reading] = field(default_factory=list)
@@ -67,6 +69,22 @@ class Session:
     def report(self, clock: int, values: dict[str, float]) -> None:
         self.window = values
         self.tracker.metrics(clock, {f"train/{name}": value for name, value in values.items()})
+
+    def watch_collapse(self, clock: int) -> Reason | None:
+        """Why the run ends at this report, if it has collapsed and the settings say so."""
+        guard = self.guard
+        if guard is None:
+            return None
+        if not guard.read(clock, self.window, self.replicas, last=clock >= self.plan.total):
+            return None
+        self.tracker.metrics(clock, {f"collapse/{name}": x for name, x in guard.told().items()})
+        before, said = guard.before, guard.verdict
+        if str(said) != str(before):
+            self.tracker.tags({"ganlib.collapse": str(said)})
+        if said.state != before.state and "collapsed" in (said.state, before.state):
+            self.tracker.note(f"{said}, seen at {clock:,} images")
+        stops = isinstance(guard.settings, Stop) and said.state == "collapsed"
+        return self.agreed("collapsed", stops)
 
     def evaluate(self, clock: int) -> list[Reading]:
         """The readings that decisions may read from now on; every rank takes part."""
@@ -124,6 +142,7 @@ class Session:
                     "series": list(self.series),
                     "play": list(self.play),
                     "pending": pending,
+                    "collapse": [] if self.guard is None else list(self.guard.series),
                 },
             )
         self.replicas.barrier()
@@ -143,10 +162,13 @@ class Session:
         if early:
             self.save(clock, ended)
         folder = Path(self.spec.run_folder)
+        seen = self.guard.verdict if self.guard is not None and self.guard.series else None
+        collapsed = seen is not None and seen.state == "collapsed"
         outcome = Outcome(
             clock=clock,
             reason=ended,
-            verdict=stalled(self.play, self.series),
+            verdict=str(seen) if collapsed else stalled(self.play, self.series),
+            collapse="" if seen is None else str(seen),
             readings=self.series[-1][1] if self.series else {},
             model=str(folder / "model"),
             series=tuple(self.series),
@@ -179,10 +201,12 @@ def begin(
     }
     task: GanTask | ClassifierTask
     looking: Looking
+    guard = None
     match spec.problem:
         case GanProblem(config=gan):
             task = GanTask(gan, **made)
             looking = _looking(spec, task, dataset, train, replicas, tracker, evaluator)
+            guard = Guard(task, train, spec.selector, gan.collapse)
             draws = gan.discriminator.steps
         case ClassifierProblem(config=classifier):
             count_K = torch.bincount(train.label_N, minlength=len(dataset.classes))
@@ -204,6 +228,7 @@ def begin(
         | {"precision": arithmetic.name, "device": device.type, "compiled": task.passes.facts},
         fit=dataset.fit,
         arithmetic=arithmetic,
+        guard=guard,
     )
     if replicas.rank == 0:
         session.snapshots.store.tidy()
@@ -282,6 +307,9 @@ def _resume(session: Session) -> bool:
     asked = [int(one["clock"]) for one in pending if one["what"] == "readings"]
     session.looked = max([session.told, *asked])
     session.looking.resume(pending, found.state)
+    if session.guard is not None:
+        seen = found.notes.get("collapse", [])
+        session.guard.resume(clock, [(int(at), dict(values)) for at, values in seen])
     session.tracker.note(f"resumed at {clock} images")
     return True
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from ganlib.config import ClassifierConfig, Config, EvaluationConfig, GanConfig, Reading
 from ganlib.training.journal import RunIdentity
 
-Reason = Literal["budget", "plateau", "wall_time", "stopped"]
+Reason = Literal["budget", "plateau", "wall_time", "stopped", "collapsed"]
 Series = tuple[tuple[int, dict[str, float]], ...]
 
 
@@ -69,7 +69,8 @@ class RunSpec(Config):
 class Outcome(Config):
     """How a run ended. `readings` are the last evaluation's, `series` all of them by clock.
 
-    `verdict` is empty where play was healthy, or says how it stalled.
+    `verdict` is empty where play was healthy, or says how it collapsed or stalled; `collapse` is
+    what was said of collapse at the last look, healthy or not, and empty where nobody looked.
     """
 
     clock: int
@@ -78,3 +79,4 @@ class Outcome(Config):
     readings: dict[str, float]
     model: str
     series: Series = ()
+    collapse: str = ""

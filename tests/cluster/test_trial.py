@@ -10,7 +10,7 @@ import pytest
 from ganlib.cluster import TrialPlan
 from ganlib.cluster.trial import Board, OnReading, run_trial
 from ganlib.config import ClassifierConfig, SweepConfig
-from ganlib.errors import ConfigError, Diverged, StorageError
+from ganlib.errors import Collapsed, ConfigError, Diverged, StorageError
 from ganlib.training import Outcome, RunSpec
 
 CONFIG = SweepConfig(target="classifier", images=4_000)
@@ -48,6 +48,7 @@ def test_a_finished_trial_answers_from_its_result(tmp_path: Path):
     ("error", "reason", "images"),
     [
         (Diverged(640, "loss"), "diverged", 640),
+        (Collapsed(640, "collapsed (pixels/repeated)"), "collapsed", 640),
         (ZeroDivisionError("by zero"), "failed", 0),
     ],
 )

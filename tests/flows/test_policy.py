@@ -14,6 +14,7 @@ from flows.policy import DELAYS_S, RETRIES, _worth_another_try
 from ganlib.cluster.verdicts import from_dict, to_dict
 from ganlib.errors import (
     Busy,
+    Collapsed,
     ConfigError,
     Damaged,
     DataError,
@@ -39,6 +40,7 @@ from ganlib.storage import atomic
         (HomeError("read-only"), False),
         (NotFound("a model"), False),
         (Diverged(100, "loss"), False),
+        (Collapsed(100, "collapsed (pixels/repeated)"), False),
         (Refused("worse"), False),
         (StageFailed("died"), False),
         (ValueError("a bug"), False),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ganlib.config import PipelineConfig
-from ganlib.errors import DataError, Diverged, NotFound
+from ganlib.errors import Collapsed, DataError, Diverged, NotFound
 from ganlib.stages import pipelines
 from ganlib.storage import Home
 from ganlib.training import read_journal
@@ -90,6 +90,7 @@ def test_finishing_twice_keeps_the_first_truth(home: Home) -> None:
         (KeyboardInterrupt(), "KILLED", "interrupted"),
         (SystemExit(130), "KILLED", "interrupted"),
         (Diverged(640, "loss"), "FAILED", "diverged"),
+        (Collapsed(640, "collapsed (pixels/repeated)"), "FAILED", "collapsed"),
         (DataError("no images"), "FAILED", "failed"),
         (ValueError("odd"), "FAILED", "failed"),
     ],

@@ -102,6 +102,8 @@ def test_a_stage_shows_its_clock_and_budget_below_its_pipeline(home: Home) -> No
     found = runs(home)
     assert [r.id for r in found] == [run, identity.id]
     assert (found[1].images, found[1].budget, found[1].state) == (640, 1000, "running")
+    journal.tags({"ganlib.collapse": "suspect (pixels/coverage) since 640 images"})
+    assert runs(home)[1].verdict == "suspect (pixels/coverage) since 640 images"
     journal.close("FAILED", "diverged", "Diverged.")
     assert runs(home)[1].state == "failed"
 

@@ -1,0 +1,119 @@
+"""Whether a GAN collapses while it trains: small readings at a cadence of their own.
+
+N samples, H W pixels, C channels
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ganlib.collapse import Eye, Reading, Verdict, detect
+from ganlib.config import Collapse
+from ganlib.data import Images, StoredImages
+from ganlib.determinism import Replicas, due, stream, sub_seed
+from ganlib.evaluation import ClassifierExtractor, balanced_labels, generate
+from ganlib.evaluation.sampling import blind
+from ganlib.metrics import class_shares
+from ganlib.models import load_model
+from ganlib.training.gan_task import GanTask
+
+# What of a report is kept beside a reading, and by which name.
+BESIDE = {
+    "loss_discriminator": "losses/discriminator",
+    "loss_generator": "losses/generator",
+    "win_rate": "play/win_rate",
+    "slope_generator": "play/slope_generator",
+}
+
+
+@dataclass
+class Guard:
+    """Holds the average generator against training images, with the selector where there is one.
+
+    A reading is taken at the first report after each `every` images, from the same noise each time,
+    so that what changes between readings is the generator. `series` is all it remembers. Real
+    images are looked at when the first reading is taken.
+    """
+
+    task: GanTask
+    train: Images | StoredImages
+    selector: str | None
+    settings: Collapse
+    reported: int = 0
+    series: list[Reading] = field(default_factory=list)
+
+    def read(
+        self, clock: int, window: Mapping[str, float], replicas: Replicas, *, last: bool
+    ) -> bool:
+        """Whether a reading was due at this report, and taken; every rank takes part.
+
+        The last report of a run has one too, unless the run was too short for any.
+        """
+        before, self.reported = self.reported, clock
+        if not due(self.settings.every, before, clock) and not (last and self.series):
+            return False
+        image_NHWC, label_N = self._fakes(replicas)
+        found = self.eye.read(image_NHWC, label_N)
+        beside = {name: window[key] for key, name in BESIDE.items() if key in window}
+        self.series.append((clock, found | beside))
+        return True
+
+    @property
+    def verdict(self) -> Verdict:
+        return detect(self.series, self.eye.null, self.settings.detector)
+
+    @property
+    def before(self) -> Verdict:
+        """The verdict before the last reading."""
+        return detect(self.series[:-1], self.eye.null, self.settings.detector)
+
+    def told(self) -> dict[str, float]:
+        """The last reading: what compares by quotient as a share of what real images score."""
+        return self.eye.null.ratios(self.series[-1][1])
+
+    def resume(self, clock: int, series: list[Reading]) -> None:
+        self.reported, self.series = clock, series
+
+    @cached_property
+    def eye(self) -> Eye:
+        seed, reals = self.task.config.seed, self.settings.detector.reals
+        order = torch.randperm(len(self.train), generator=stream(seed, "collapse/images"))[:reals]
+        judge = None
+        if self.selector is not None:
+            model = load_model(Path(self.selector))
+            model.module.to(self.task.device)
+            judge = ClassifierExtractor(model, "selector:features")
+        return Eye.on(
+            self.train.image_NHWC[order.to(self._place)].cpu(),
+            self.train.label_N.cpu()[order],
+            judge,
+            config=self.settings.detector,
+            seed=seed,
+        )
+
+    @property
+    def _place(self) -> torch.device:
+        rows = self.train.image_NHWC
+        return rows.device if isinstance(rows, Tensor) else torch.device("cpu")
+
+    def _fakes(self, replicas: Replicas) -> tuple[Tensor, Tensor | None]:
+        """Each rank makes its share, and all get everything: image_NHWC, label_N.
+
+        The labels are those asked for, none of a generator that does not look at them.
+        """
+        task, count = self.task, self.eye.samples
+        share_K = class_shares(self.train.label_N.cpu(), len(task.classes))
+        label_N = balanced_labels(count, share_K)
+        first = sub_seed(task.config.seed, "collapse/noise") % 2**31
+        padded = -(-count // replicas.world) * replicas.world
+        row_N = replicas.slice(torch.arange(padded) % count)
+        image_NHWC = generate(task.average, first + row_N, label_N[row_N])
+        everyone = replicas.gather(image_NHWC.to(task.device))[:count].cpu()
+        heedless = blind(task.average, min(2, len(task.classes)))
+        return everyone, None if heedless else label_N
