@@ -166,7 +166,7 @@ def check_data(
     config: PipelineConfig,
     *,
     against: str | None = None,
-    features: _quality.Features = "patches",
+    features: _quality.Features = "auto",
     home: Path | str | None = None,
     fresh: bool = False,
     pipeline: str | None = None,
@@ -174,9 +174,9 @@ def check_data(
     """Copies, leaks between splits, likely label errors, outliers, rare classes and drift.
 
     `against` is a recipe, file or folder to compare with, or `champion`: what the champion of this
-    name was trained on. `features` are those that wrong labels are looked for in: patches, or a
-    network of `evaluation.extractors`. Raises DataError for images that cannot be
-    used, NotFound for what is nowhere, ConfigError for a network that is not there.
+    name was trained on. `features` are those that wrong labels are looked for in: patches, a
+    network of `evaluation.extractors`, or `auto`, which chooses. Raises DataError for images that
+    cannot be used, NotFound for what is nowhere, ConfigError for a network that is not there.
     """
     from ganlib.stages import quality as stage
 

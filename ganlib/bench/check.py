@@ -30,7 +30,7 @@ def bench_check(
     seeds: Sequence[int] = (101, 102, 103),
     each: int = 40,
     settings: Iterable[str] = (),
-    features: Features = "patches",
+    features: Features = "auto",
     search: tuple[Path, ...] = (),
     say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def bench_check(
         "images": before["images"],
         "seeds": list(seeds),
         "planted_of_each": each,
-        "untouched": {"findings": before["findings"], "accuracy": before["accuracy"]},
+        "untouched": {name: before[name] for name in ("findings", "accuracy", "judged_by")},
         "mean": mean,
         **{name: _pair(mean[name]) for name in _PARTS},
         "cells": cells,
@@ -110,6 +110,7 @@ def _checked(
         "images": made.images,
         "findings": made.findings,
         "accuracy": made.accuracy,
+        "judged_by": made.features,
         "cpu_seconds": time.process_time() - begun,
     }
 

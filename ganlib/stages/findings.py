@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,7 @@ class Findings:
     errors: list[tuple[int, int]] = field(default_factory=list)  # row, suggested class
     outliers: list[int] = field(default_factory=list)
     accuracy: float | None = None
+    features: str = ""  # that labels were judged by
     drift: Drift | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -85,16 +86,20 @@ def look(
     other: Dataset | None = None,
     against: str = "",
     see: Callable[[ImageRows], Tensor] | None = None,
+    choose: bool = False,
     seed: int = 0,
     say: Callable[[str], None] = lambda text: None,
 ) -> tuple[Findings, View, View | None]:
     """All checks of `dataset`, and its drift against `other`, which is called `against`.
 
     `mirrored` says that an image's mirror image is of the same class. `see` gives feature_NF of
-    uint8 images for labels, in place of patches learnt from the images themselves; outliers and
+    uint8 images for labels, in place of patches learnt from the images themselves; to `choose`
+    is to take whichever of the two, or both together, the labels agree with best. Outliers and
     drift are looked for in patches always, since a network that knows objects overlooks images of
     none. Raises Damaged.
     """
+    import torch
+
     from ganlib.data.quality.features import PatchFeatures, unit
     from ganlib.data.quality.views import View
 
@@ -112,12 +117,14 @@ def look(
     groups = timed("copies", lambda: _copies(found, view))
     learnt = PatchFeatures.learn(view.image_NHWC, seed=seed, mirrored=mirrored)
     feature_NF = timed("features", lambda: learnt(view.image_NHWC))
-    telling_NF = feature_NF
+    telling = {"patches": feature_NF}
     if see is not None:
         seen_NF = timed("the network's features", lambda: see(view.image_NHWC))
         mean_F, scale_F = unit(seen_NF)
-        telling_NF = (seen_NF - mean_F) * scale_F
-    timed("labels", lambda: _labels(found, view, telling_NF, groups, seed))
+        seen_NF = (seen_NF - mean_F) * scale_F
+        both = {**telling, "both": torch.cat([seen_NF, feature_NF], 1)} if choose else {}
+        telling = {"network": seen_NF, **both}
+    timed("labels", lambda: _labels(found, view, telling, groups, seed))
     timed("outliers", lambda: _outliers(found, view, feature_NF))
     _balance(found, dataset)
     if theirs is not None:
@@ -201,7 +208,11 @@ def _across(found: Findings, view: View, group: list[int]) -> None:
 
 
 def _labels(
-    found: Findings, view: View, feature_NF: Tensor, groups: list[list[int]], seed: int
+    found: Findings,
+    view: View,
+    telling: Mapping[str, Tensor],
+    groups: list[list[int]],
+    seed: int,
 ) -> None:
     import torch
 
@@ -213,7 +224,7 @@ def _labels(
     for group in groups:
         group_N[torch.tensor(group)] = group[0]
     fold_N = labels.folds(group_N, seed=seed)
-    judged = labels.judged(feature_NF, view.label_N, fold_N, len(view.classes))
+    found.features, judged = labels.judged_best(telling, view.label_N, fold_N, len(view.classes))
     found.accuracy = judged.accuracy
     suspects = labels.suspects(judged.probability_NK, view.label_N)
     for row, suggested, margin in zip(

@@ -18,8 +18,8 @@ VERSIONS: dict[str, int] = {
     "classifiers": 1,
     "sweep": 2,
     "gan": 2,
-    "evaluate": 4,
-    "check": 1,
+    "evaluate": 5,
+    "check": 2,
 }
 
 

@@ -33,12 +33,14 @@ if TYPE_CHECKING:
     from ganlib.data.quality.views import View
 
 CHAMPION = "champion"
-Features = Literal["patches", "random", "pretrained", "inception"]
+Features = Literal["auto", "patches", "random", "pretrained", "inception"]
 Network = RandomFeatures | PretrainedFeatures | InceptionFeatures
 NETWORKS: dict[str, Network] = {
     network.kind: network
     for network in (RandomFeatures(), PretrainedFeatures(), InceptionFeatures())
 }
+# Colour images beyond these are not shown to the pretrained network unasked: 0.05 s for each.
+MOST_UNASKED = 10_000
 SHOWN = 40
 EDGE = 96  # pixels of a picture's tile, about
 
@@ -54,13 +56,17 @@ class Against(Config):
 
 
 class Checked(Value):
-    """`findings` are counts by kind; `accuracy` is the cross-validated classifier's."""
+    """`findings` are counts by kind; `accuracy` is the cross-validated classifier's.
+
+    `features` are those that labels were judged by: patches, a network by its name, or both.
+    """
 
     dataset: DatasetRef
     images: int
     findings: dict[str, int]
     class_counts: dict[str, tuple[int, ...]]
     accuracy: float | None
+    features: str = ""
     against: Against | None
     table: str
     parquet: str
@@ -76,20 +82,24 @@ class Checked(Value):
 
 
 def run(
-    context: Context, against: str | None = None, features: Features = "patches"
+    context: Context, against: str | None = None, features: Features = "auto"
 ) -> StageResult[Checked]:
     """Prepare the images, look at them, and compare them with `against` if something is named.
 
     `against` is a recipe, a file or folder, or `champion`: what the champion of the configuration's
     name was trained on. Wrong labels are looked for in `features`: patches of the images
-    themselves, or a network's. Raises DataError for images that cannot be used, NotFound for what
-    is nowhere, ConfigError for a network that lacks something on this machine.
+    themselves, or a network's; `auto` takes patches, the pretrained network where it is installed
+    and the images are at most 10,000 in colour, or both, whichever the labels agree with best.
+    Raises DataError for images that cannot be used, NotFound for what is nowhere, ConfigError for a
+    network that lacks something on this machine.
     """
     network, channels = NETWORKS.get(features), context.config.data.channels
     if network is not None:
         require_extractors((network,), channels, "--features")
     prepared = prepare.run(context)
     dataset = prepared.value
+    if choose := features == "auto" and _worthwhile(dataset):
+        network = NETWORKS["pretrained"]
     other = None if against is None else _other(context, against)
     flip = context.config.classifier.distortion.flip
     parts = {
@@ -98,15 +108,23 @@ def run(
         "against": None if other is None else other[1],
         "mirrored": flip,
         **({} if network is None else {"features": network}),
+        **({"choose": True} if choose else {}),
     }
+    see = _seeing(network, channels)
     return run_stage(
         context,
         "check",
         parts,
         Checked,
-        lambda work: _check(work, dataset, against, other, flip, _seeing(network, channels)),
+        lambda work: _check(work, dataset, against, other, flip, see, choose, network),
         describe=describe,
     )
+
+
+def _worthwhile(dataset: DatasetRef) -> bool:
+    """Whether these may be photographs, few enough to look at, and the network is here."""
+    installed = NETWORKS["pretrained"].lacks(dataset.channels)[0] == ""
+    return installed and dataset.channels == 3 and sum(dataset.counts.values()) <= MOST_UNASKED
 
 
 def _seeing(network: Network | None, channels: int) -> Callable[[ImageRows], Tensor] | None:
@@ -164,6 +182,8 @@ def _check(
     other: tuple[str, str] | None,
     mirrored: bool,
     see: Callable[[ImageRows], Tensor] | None,
+    choose: bool,
+    network: Network | None,
 ) -> Checked:
     from ganlib.data import Dataset
 
@@ -176,6 +196,7 @@ def _check(
         other=theirs,
         against=against or "",
         see=see,
+        choose=choose,
         say=lambda what: work.journal.note(f"looking for {what}"),
     )
     frame = found.to_frame()
@@ -190,12 +211,18 @@ def _check(
         findings=counts,
         class_counts=dataset.class_counts,
         accuracy=found.accuracy,
+        features=_judged_by(found.features, network),
         against=_told(against, other, found),
         table=work.table("findings", frame),
         parquet=str(parquet),
         pictures=_pictures(work, found, view, other_view),
         seconds={name: round(seconds, 3) for name, seconds in found.seconds.items()},
     )
+
+
+def _judged_by(features: str, network: Network | None) -> str:
+    name = "" if network is None else network.kind
+    return {"network": name, "both": f"patches and {name}"}.get(features, features)
 
 
 def _told(against: str | None, other: tuple[str, str] | None, found: Findings) -> Against | None:
@@ -260,7 +287,8 @@ def summary(made: Checked) -> list[tuple[str, Any]]:
         (kind.replace("_", " "), count) for kind, count in made.findings.items()
     ]
     if made.accuracy is not None:
-        rows.append(("classifier, cross-validated", f"{made.accuracy:.1%} agree with their label"))
+        told = f"{made.accuracy:.1%} agree with their label, by {made.features}"
+        rows.append(("classifier, cross-validated", told))
     if made.against is not None and made.against.accuracy is not None:
         rows.append(
             (

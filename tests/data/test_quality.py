@@ -164,6 +164,20 @@ def test_wrong_labels_are_found(view: View, learnt: torch.Tensor) -> None:
     assert sum(map(bool, right)) >= 0.9 * len(hit)
 
 
+def test_labels_are_judged_by_the_features_they_agree_with_best(
+    view: View, learnt: torch.Tensor
+) -> None:
+    noise_NF = torch.randn(learnt.shape, generator=torch.Generator().manual_seed(5))
+    fold_N = labels.folds(torch.arange(len(view)))
+    given = {"noise": noise_NF, "seen": learnt, "part": learnt[:, ::40]}
+    name, found = labels.judged_best(given, view.label_N, fold_N, 10)
+    assert name == "seen"
+    alone = labels.judged(learnt, view.label_N, fold_N, 10)
+    assert torch.equal(found.probability_NK, alone.probability_NK)
+    taken = found.probability_NK.gather(1, view.label_N[:, None]).log().mean()
+    assert found.loss == pytest.approx(-float(taken), rel=1e-4)
+
+
 def test_out_of_fold_scores_are_those_of_ridge_regression_without_the_fold() -> None:
     random = torch.Generator().manual_seed(0)
     feature_NF = torch.randn(60, 4, generator=random, dtype=torch.float64)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from ganlib import api
@@ -156,6 +158,41 @@ def test_a_network_looks_for_wrong_labels_in_place_of_patches(
         k: n for k, n in by_patches.findings.items() if k != "label_error"
     }
     assert stage.run(context(tmp_path, config), features="random").reused
+
+
+@pytest.mark.parametrize(("right", "by"), [(True, "pretrained"), (False, "patches")])
+def test_unasked_colour_images_are_judged_by_what_their_labels_agree_with(
+    right: bool, by: str, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network that tells the classes apart, or nothing at all, in place of the pretrained one."""
+    config = config_of(digits, **{"data.channels": 3})
+    data = prepare(config.data, tmp_path / "data", workers=1)
+    known = {
+        image.numpy().tobytes(): int(label)
+        for split in ("train", "validation", "test")
+        for image, label in zip(*vars(data.load(split)).values(), strict=True)
+    }
+
+    def see(image_NHWC: Any) -> torch.Tensor:
+        label_N = [known[one.numpy().tobytes()] for one in image_NHWC[:]] if right else [0]
+        told = torch.nn.functional.one_hot(torch.tensor(label_N), 10).float()
+        return told.expand(len(image_NHWC), 10) + 0.01 * torch.rand(len(image_NHWC), 10)
+
+    monkeypatch.setattr(stage, "_seeing", lambda network, channels: network and see)
+    made = stage.run(context(tmp_path, config)).value
+    assert by in made.features
+    assert by in dict(stage.summary(made))["classifier, cross-validated"]
+
+
+def test_grey_images_and_many_are_not_shown_to_a_network_unasked(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(stage, "_seeing", lambda network, channels: asked.append(network))
+    assert stage.run(context(tmp_path, config_of(digits))).value.features == "patches"
+    monkeypatch.setattr(stage, "MOST_UNASKED", 499)
+    stage.run(context(tmp_path, config_of(digits, **{"data.channels": 3})))
+    assert asked == [None, None]
 
 
 def test_a_network_that_is_not_there_is_refused_before_anything_is_prepared(

@@ -207,8 +207,8 @@ def scale(options: Options, recipe: str, threads: int, rounds: int, seconds: flo
 )
 @click.option(
     "--features",
-    type=click.Choice(["patches", "random", "pretrained", "inception"]),
-    default="patches",
+    type=click.Choice(["auto", "patches", "random", "pretrained", "inception"]),
+    default="auto",
     show_default=True,
     help="As of ganlib data check.",
 )

@@ -52,11 +52,12 @@ def _prepare() -> Any:
 )
 @click.option(
     "--features",
-    type=click.Choice(["patches", "random", "pretrained", "inception"]),
-    default="patches",
+    type=click.Choice(["auto", "patches", "random", "pretrained", "inception"]),
+    default="auto",
     show_default=True,
     help="What wrong labels are looked for in: patches of these images, or a network that "
-    "evaluation.extractors knows.",
+    "evaluation.extractors knows; auto: patches, pretrained (installed, and at most 10,000 images "
+    "in colour) or both, by what the labels agree with best.",
 )
 @click.option("--strict", is_flag=True, help="End with 3 when something was found.")
 def check(

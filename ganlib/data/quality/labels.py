@@ -7,6 +7,7 @@ temperature. N images, F features, K classes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,10 +24,14 @@ MARGIN = 0.6
 
 @dataclass(frozen=True)
 class Judged:
-    """Probabilities by a classifier that had not seen the image, and how often it is right."""
+    """Probabilities by a classifier that had not seen the image, and how often it is right.
+
+    `loss` is the cross entropy of the labels under them.
+    """
 
     probability_NK: Tensor
     accuracy: float
+    loss: float
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,15 @@ def judged(feature_NF: Tensor, label_N: Tensor, fold_N: Tensor, classes: int) ->
         if loss < best:
             best, score_NK = loss, found_NK * heat
     probability_NK = score_NK.double().softmax(1)
-    return Judged(probability_NK, float((score_NK.argmax(1) == label_N).double().mean()))
+    return Judged(probability_NK, float((score_NK.argmax(1) == label_N).double().mean()), best)
+
+
+def judged_best(
+    features: Mapping[str, Tensor], label_N: Tensor, fold_N: Tensor, classes: int
+) -> tuple[str, Judged]:
+    """By the features under which the labels of images not seen are least surprising, and which."""
+    found = {name: judged(x_NF, label_N, fold_N, classes) for name, x_NF in features.items()}
+    return min(found.items(), key=lambda one: one[1].loss)
 
 
 def _narrow(feature_NF: Tensor) -> Tensor:
