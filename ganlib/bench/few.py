@@ -27,11 +27,18 @@ GENERATED = 1000
 SHARE = 0.5
 SHOWN = 10
 
-# Of the recipe, before what is set by --set.
+# Of the recipe, before what is set by --set. With the recipe's vector of the class, half as long as
+# the noise, a GAN on ten images of each class draws nearly one picture a class: its spread within
+# classes was .06 of the real one's with R1 and R2. At 4 beside 128 it is .66 to .70.
 CHANGES: dict[str, Any] = {
     "classifier.budget.images": 60_000,
     "gan.budget.images": 60_000,
+    "gan.batch_size": 16,
     "gan.augmentation": {"kind": "diffaugment"},
+    "gan.generator.network.embedding_size": 4,
+    "gan.generator.network.latent_size": 128,
+    "gan.generator.optimiser.learning_rate": 5e-4,
+    "gan.discriminator.optimiser.learning_rate": 5e-4,
 }
 MEASURES = ("classical", "generated", "both", "gain")
 
