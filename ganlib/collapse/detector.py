@@ -4,8 +4,8 @@ Scores are 0 as among real samples and fall with variety. Two things are told co
 
 - a *fall*: a signal stays `alarm` below the best it has been, or below 0, for `patience` readings,
   and is back once it is within `release` of it;
-- being *stuck*: a signal of variety is twice `alarm` below 0 and has not come up by `progress`
-  over the last `grace` readings.
+- being *stuck*: a signal of variety is twice `alarm` below 0 (the least share of a class, which
+  ends at 0, `alarm`) and has not come up by `progress` over the last `grace` readings.
 
 The first `grace` readings are warm-up: what they were is nothing to fall from.
 """
@@ -27,6 +27,7 @@ Reading = tuple[int, Mapping[str, float]]
 
 NOTHING = Null({}, {})
 DEEP = 2.0  # alarms
+ENDS = ("least_share",)
 # Signals of variety that show progress; the share of repeated samples is 1 until they differ.
 VARIETY = ("variance", "neighbour_distance", "effective_rank", "spread", "entropy", "least_share")
 WON, BLIND = 0.99, 0.02
@@ -54,11 +55,13 @@ def verdicts(
 class _Track:
     """One signal so far; `by_past` are those whose scores are falls already.
 
+    `depth` is how many alarms it has to be below 0 to be stuck for good.
     `fallen` and `low` count readings in a row, from the clock beside them on.
     """
 
     config: DetectorConfig
     by_past: bool
+    depth: float
     scores: list[float] = field(default_factory=list)
     best: float = -math.inf
     fallen: int = 0
@@ -89,7 +92,7 @@ class _Track:
 
     @property
     def deep(self) -> bool:
-        return self.stuck and max(self.scores[-2:]) < -DEEP * self.config.alarm
+        return self.stuck and max(self.scores[-2:]) < -self.depth * self.config.alarm
 
 
 class _Run:
@@ -113,8 +116,10 @@ class _Run:
         scores = self.null.scores(values)
         self.measured += bool(scores)
         for name, score in (scores | self.past.scores(values)).items():
-            track = self.tracks.setdefault(name, _Track(self.config, name not in scores))
-            track.add(clock, score, self.measured > self.config.grace)
+            if name not in self.tracks:
+                depth = 1.0 if name.endswith(ENDS) else DEEP
+                self.tracks[name] = _Track(self.config, name not in scores, depth)
+            self.tracks[name].add(clock, score, self.measured > self.config.grace)
         if "play/win_rate" in values:
             self.rates.append(values["play/win_rate"])
         return self._say()

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganlib.metrics import PrdcSums, class_shares, entropy, squared_radii, support
+from ganlib.metrics import PrdcSums, class_shares, entropy, squared_radii
 from ganlib.metrics.neighbours import Distances
 from ganlib.metrics.support import NEAR
 
@@ -127,7 +127,6 @@ class Side:
         alike = PrdcSums.of(self.real_NF, sample_NF, self.squared_radius_N, radius_N)
         shares = alike.finish(NEIGHBOURS)
         near = int((square_NN <= self.near).sum()) // 2
-        many, _, _ = support(count * (count - 1) // 2, near)
         return {
             "variance": variance(sample_NF),
             "neighbour_distance": float(nearest_N.sqrt().median()),
@@ -135,7 +134,7 @@ class Side:
             "repeated": float((nearest_N <= self.near).double().mean()),
             "coverage": shares.coverage,
             "recall": shares.recall,
-        } | ({"support": many} if math.isfinite(many) else {})
+        } | ({"support": count * (count - 1) / 2 / near} if near else {})
 
 
 @dataclass(frozen=True, eq=False)

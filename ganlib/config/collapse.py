@@ -13,8 +13,8 @@ class DetectorConfig(Config):
     """When readings are told collapsed. Scores are in units of chance and tolerance, 0 as real."""
 
     samples: int = Field(default=256, ge=16, le=4096, description="generated images of a reading")
-    reals: int = Field(default=1280, ge=48, description="real images held against them, at most")
-    draws: int = Field(default=16, ge=4, description="real-against-real draws for the null")
+    reals: int = Field(default=1024, ge=48, description="real images held against them, at most")
+    draws: int = Field(default=8, ge=4, description="real-against-real draws for the null")
     alarm: float = Field(default=4.0, gt=0, description="a score so far below its best has fallen")
     release: float = Field(default=2.5, gt=0, description="within so much of it, it is back")
     patience: int = Field(default=2, ge=1, description="readings in a row that are a collapse")
@@ -39,7 +39,7 @@ class DetectorConfig(Config):
 
 class _Watched(Config):
     every: int = Field(
-        default=5_000, ge=1, description="images between readings, taken at the next report"
+        default=10_000, ge=1, description="images between readings, taken at the next report"
     )
     detector: DetectorConfig = DetectorConfig()
 

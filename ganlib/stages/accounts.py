@@ -18,7 +18,17 @@ if TYPE_CHECKING:
 
 Terms = tuple[tuple[str, str], ...]
 # Notes of a run that tell of its health; what it says of its progress is left out.
-TELLING = ("stalled", "resumed", "damaged", "rescue", "rolled back", "skipped", "diverged")
+TELLING = (
+    "collapsed",
+    "recovered",
+    "stalled",
+    "resumed",
+    "damaged",
+    "rescue",
+    "rolled back",
+    "skipped",
+    "diverged",
+)
 RESCUE = ("ganlib.rescue", "ganlib.collapse")
 TRIAL_COLUMNS = (
     "trial",
@@ -142,7 +152,7 @@ def collapse(model: ModelRef, run: Training) -> Terms:
     ]
     told += [(name.removeprefix("ganlib."), value) for name, value in run.tags.items()
              if name.startswith(RESCUE)]  # fmt: skip
-    if not any(name.startswith(RESCUE) for name in run.tags):
+    if not any(name.startswith("ganlib.rescue") for name in run.tags):
         told.append(("rescues", "none"))
     notes = [note for note in run.notes if any(word in note for word in TELLING)]
     told.append(("told while training", "; ".join(notes) if notes else "nothing"))

@@ -153,3 +153,15 @@ def test_patience_and_alarm_are_settings():
     assert states(fallen, config=DetectorConfig(alarm=7))[-1] != "collapsed"
     with pytest.raises(ConfigError, match="release is 5 and alarm 4"):
         overlay(DetectorConfig(), {"release": 5.0})
+
+
+def test_a_class_that_never_comes_is_a_collapse():
+    """Its share ends at 0, where other signals fall without end."""
+    name = "classes/least_share"
+    null = Null({name: 0.7}, {name: 0.1})
+    shares = [0.0] * 8
+    found = states([(100 * n, {name: share}) for n, share in enumerate(shares)], null)
+    assert found == ["warming_up"] * 4 + ["collapsed"] * 4
+    learnt = [0.0, 0.0, 0.0, 0.1, 0.4, 0.6, 0.7, 0.7]
+    found = states([(100 * n, {name: share}) for n, share in enumerate(learnt)], null)
+    assert found[-1] == "healthy"

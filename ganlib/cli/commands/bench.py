@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ganlib.cli.commands.bench_collapse import collapse
+from ganlib.cli.commands.bench_detector import detector
 from ganlib.cli.commands.bench_gans import gans
 from ganlib.cli.options import EPILOG, Options, common, data_folders
 from ganlib.cli.output import Answer
@@ -24,6 +25,7 @@ def bench() -> None:
 
 
 bench.add_command(collapse)
+bench.add_command(detector)
 bench.add_command(gans)
 
 
@@ -396,43 +398,6 @@ def few(
         tables.show(console, columns, rows, right=columns)
 
     return Answer(told, 0, show)
-
-
-@bench.command(epilog=EPILOG)
-@common
-@click.option(
-    "--logs",
-    required=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="Published training runs: runs.csv.gz, fid.csv.gz and losses.csv.gz.",
-)
-def detector(options: Options, logs: Path) -> Answer:
-    """When the detector of collapse would have stopped published runs, beside two simple rules.
-
-    It reads their losses and FID alone. Hits, early and missed of the collapsed runs, false alarms
-    of the others, and the hours that hits save. Ends with 1 when it raises a false alarm, or hits
-    or saves less than the rule that watches the FID.
-
-    \b
-    ganlib bench detector --logs data/collapse_logs --json
-    """
-    options.unused()
-    from ganlib.bench.detector import bench_detector
-
-    told = bench_detector(logs, say=lambda text: click.echo(text, err=True))
-
-    def show(console: Console) -> None:
-        from ganlib.cli import tables
-
-        columns = ("rule", "hits", "early", "missed", "false alarms", "hours saved")
-        rows = [
-            (rule["rule"], *(f"{rule[name.replace(' ', '_')]:.4g}" for name in columns[1:]))
-            for rule in told["logs"]["rules"]
-        ]
-        tables.show(console, columns, rows, right=columns[1:])
-
-    return Answer(told, 0 if told["passed"] else 1, show)
 
 
 def _counts(text: str) -> tuple[int, ...]:
