@@ -165,7 +165,8 @@ def _step(matrix_RF: Tensor, left_R: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _of_length_one(vector_F: Tensor) -> Tensor:
-    return vector_F / torch.linalg.vector_norm(vector_F).clamp_min(1e-12)
+    length: Tensor = torch.linalg.vector_norm(vector_F)
+    return vector_F / length.clamp_min(1e-12)
 
 
 def shifts(norm: Norm) -> bool:
