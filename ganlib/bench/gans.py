@@ -67,7 +67,8 @@ def bench_gans(
 
     `passed` says that every class is present in every cell. Each cell is kept in `out` with its
     pictures as soon as it is judged, and one that was cut goes on from its snapshot. Raises
-    NotFound for an unknown recipe, ConfigError for one that does not go with the images, Diverged.
+    NotFound for an unknown recipe, ConfigError for one that does not go with the images, Diverged,
+    and Collapsed where gan.collapse says stop.
     """
     changes = parse_assignments(settings)
     panels: dict[str, Panel] = {}
@@ -154,7 +155,8 @@ def _trained(panel: Panel, config: PipelineConfig, minutes: float, folder: Path)
         "images": outcome.clock,
         "cpu_seconds": spent,
         "images_per_cpu_second": outcome.clock / spent,
-        "ended_by": "budget" if outcome.reason == "budget" else "cpu_minutes",
+        "ended_by": "cpu_minutes" if outcome.reason == "stopped" else outcome.reason,
+        "collapse": outcome.collapse,
     }
 
 
