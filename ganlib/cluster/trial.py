@@ -171,7 +171,10 @@ def _published(
 
 
 def _execute(plan: TrialPlan, device: str, on_reading: OnReading) -> Outcome:
+    from ganlib.training.evaluators import Nobody
     from ganlib.training.execute import execute
 
     speak_into(Path(plan.spec.run_folder) / "worker-0.log")
-    return execute(plan.spec, device=device, on_reading=on_reading)
+    # A trial that waits at a rung for another must not keep its place from it.
+    nobody = Nobody("in a sweep all places are the trials'")
+    return execute(plan.spec, device=device, on_reading=on_reading, evaluator=nobody)

@@ -7,10 +7,14 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ganlib.cluster.verdicts import Unwritten, Verdicts, is_lost_peer, to_dict
+from ganlib.config import GanConfig
 from ganlib.training import Outcome, RunSpec
+
+if TYPE_CHECKING:
+    from ganlib.training.evaluators import Evaluator
 
 
 def train(job: dict[str, Any]) -> dict[str, Any]:
@@ -46,7 +50,25 @@ def _execute(spec: RunSpec, device: str) -> Outcome:
     from ganlib.determinism import Replicas
     from ganlib.training.execute import execute
 
-    return execute(spec, Replicas.current(), device=device, on_moment=_reporter())
+    return execute(
+        spec,
+        Replicas.current(),
+        device=device,
+        on_moment=_reporter(),
+        evaluator=_evaluator(spec),
+    )
+
+
+def _evaluator(spec: RunSpec) -> Evaluator | None:
+    """For a run that is evaluated beside training, on rank 0, which alone asks."""
+    from ganlib.determinism import Replicas
+
+    asynchronous = isinstance(spec.config, GanConfig) and spec.config.evaluate == "beside"
+    if not asynchronous or Replicas.current().rank:
+        return None
+    from ganlib.cluster.evaluator import RayEvaluator
+
+    return RayEvaluator(spec.workers)
 
 
 def _reporter() -> Callable[[Any], None]:
