@@ -197,6 +197,39 @@ def scale(options: Options, recipe: str, threads: int, rounds: int, seconds: flo
 
 @bench.command(epilog=EPILOG)
 @common
+@click.option("--recipe", default="mnist", show_default=True)
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--out",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("bench-beside"),
+    show_default=True,
+    help="Data, selector and runs; the same command goes on from there.",
+)
+def beside(options: Options, recipe: str, rounds: int, out: Path) -> Answer:
+    """Seconds of a GAN's training evaluated inside and beside it, and how long it stood still.
+
+    In turns, by one worker of one thread. Ends with 1 when readings or weights differ.
+
+    \b
+    GANLIB_DATA=/data ganlib bench beside --rounds 1 --set gan.budget.images=50000 --json
+    """
+    from ganlib.bench.beside import bench_beside
+
+    told = bench_beside(
+        out,
+        recipe,
+        rounds=rounds,
+        settings=options.assignments,
+        search=data_folders(),
+        say=lambda text: click.echo(text, err=True),
+    )
+    return _answer(told, told["same"])
+
+
+@bench.command(epilog=EPILOG)
+@common
 @click.option("--seed", "seeds", multiple=True, type=int, help="May be given many times.")
 @click.option("--each", default=40, show_default=True, type=click.IntRange(1))
 @click.option(
