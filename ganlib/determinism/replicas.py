@@ -6,7 +6,6 @@ too, where wrapping in DistributedDataParallel is not.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -56,23 +55,11 @@ class Replicas:
         dist.all_gather(parts, tensor_N.detach().contiguous())
         return torch.cat(parts)
 
-    def average_gradients(self, parameters: Iterable[Tensor]) -> None:
-        """Replace each gradient by its mean over ranks; a missing one counts as zeros."""
-        if self.world == 1:
-            return
-        wanted = [p for p in parameters if p.requires_grad]
-        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in wanted]
-        flat = torch.cat([g.reshape(-1) for g in grads])
-        dist.all_reduce(flat)
-        flat /= self.world
-        start = 0
-        for parameter, grad in zip(wanted, grads, strict=True):
-            piece = flat[start : start + grad.numel()].view_as(grad)
-            start += grad.numel()
-            if parameter.grad is None:
-                parameter.grad = piece.clone()
-            else:
-                parameter.grad.copy_(piece)
+    def average_(self, tensor: Tensor) -> None:
+        """Replace a dense tensor by its mean over ranks, where it lies."""
+        if self.world > 1:
+            dist.all_reduce(tensor)
+            tensor /= self.world
 
     def agree(self, value: int) -> int:
         """Rank 0's integer, on every rank."""

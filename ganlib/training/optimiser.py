@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlib.config import Adam, Sgd
-from ganlib.determinism import Replicas
+from ganlib.determinism import FlatGradients, Replicas
 
 MOMENTS = {"adam": ("exp_avg", "exp_avg_sq"), "sgd": ("momentum_buffer",)}
 """What torch keeps for each parameter, in its shape; Adam's also has a `step`."""
@@ -23,6 +23,7 @@ class Optimiser:
         self.config = config
         self.moments = MOMENTS[config.kind]
         self.inner = _build(config, self.named.values())
+        self.flat: FlatGradients | None = None
 
     def step(self, loss: Tensor | Iterable[Tensor], factor: float, replicas: Replicas) -> Tensor:
         """One step down the mean over ranks of `loss`, at `factor` times the learning rate.
@@ -32,16 +33,30 @@ class Optimiser:
         Several losses are added up; one that is only made when it is asked for is gone again
         before the next, so that no more than one needs memory.
         """
-        self.inner.zero_grad(set_to_none=True)
+        flat = self._without_gradients(replicas)
         for part in (loss,) if isinstance(loss, Tensor) else loss:
             torch.autograd.backward(part)
-        replicas.average_gradients(self.named.values())
+        if flat is not None:
+            flat.average(replicas)
         for group in self.inner.param_groups:
             group["lr"] = self.config.learning_rate * factor
         grads = [p.grad for p in self.named.values() if p.grad is not None]
         slope = nn.utils.get_total_norm(grads)
         self.inner.step()
         return slope
+
+    def _without_gradients(self, replicas: Replicas) -> FlatGradients | None:
+        """None at all, which the first backward pass makes; or zeros side by side, for many ranks.
+
+        Alone that saves zeroing them and adding to zeros.
+        """
+        if replicas.world == 1:
+            self.inner.zero_grad(set_to_none=True)
+            return None
+        if self.flat is None:
+            self.flat = FlatGradients(self.named.values())
+        self.flat.zero()
+        return self.flat
 
     def state_dict(self) -> dict[str, Tensor]:
         """`<moment>.<parameter>`; empty before the first step, and for SGD without momentum."""

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ganlib.determinism import Replicas, due, stream, sub_seed, whole_batches
+from ganlib.determinism import FlatGradients, Replicas, due, stream, sub_seed, whole_batches
 
 
 @given(st.integers(1, 50), st.lists(st.integers(1, 40), min_size=1, max_size=30))
@@ -59,8 +59,10 @@ def _rank(rank: int, folder: str) -> None:
     w = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
     unused = torch.zeros(2, dtype=torch.float64, requires_grad=True)
     mine_N = replicas.slice(x_N)
+    gradients = FlatGradients([w, unused])
+    gradients.zero()
     _loss(mine_N, w, replicas, 4).backward()
-    replicas.average_gradients([w, unused])
+    gradients.average(replicas)
 
     torch.save(
         {

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import torch
 
 from ganlib.config import AdversarialLoss, Custom, Penalties
-from ganlib.determinism import Replicas
+from ganlib.determinism import FlatGradients, Replicas
 from ganlib.losses import build, build_penalties
 from tests.losses.test_penalties import images, network
 from tests.ranks import on_ranks
@@ -20,7 +20,7 @@ def gradients(replicas: Replicas) -> dict[str, Any]:
     """By objective: its mean and the gradient by all weights, over all ranks."""
     real, fake, mix = map(replicas.slice, images(8))
     discriminate = network("conv", "softplus")
-    weights = list(discriminate.parameters())
+    flat = FlatGradients(discriminate.parameters())
     objectives = {
         penalty.name: lambda penalty=penalty: penalty.of(discriminate, real, fake, mix)
         for penalty in build_penalties(EVERY_PENALTY)
@@ -35,12 +35,11 @@ def gradients(replicas: Replicas) -> dict[str, Any]:
         )
     found = {}
     for name, objective in objectives.items():
-        discriminate.zero_grad()
+        flat.zero()
         mean = objective().mean()
         mean.backward()
-        replicas.average_gradients(weights)
-        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in weights]
-        found[name] = (replicas.mean(mean), torch.cat([grad.flatten() for grad in grads]))
+        flat.average(replicas)
+        found[name] = (replicas.mean(mean), flat.flat.clone())
     return found
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ganlib.config import gan_networks
+from ganlib.determinism import FlatGradients
 from ganlib.models import latent, norms
 from ganlib.models.gan import conditioning
 from ganlib.models.layers import (
@@ -74,15 +75,15 @@ def batch_norm_run(replicas, dtype):
     torch.manual_seed(1)
     norm = filled(BatchNorm(6, replicas=replicas)).to(dtype)
     conv = nn.Conv2d(2, 6, 3, bias=False).to(dtype)
+    gradients = FlatGradients([*norm.parameters(), *conv.parameters()])
     for _ in range(3):
         x = replicas.slice(torch.randn(8, 2, 7, 7, dtype=dtype) * 3 + 5).requires_grad_()
         y = norm(conv(x))
         # A penalty on the gradient, so that the sums are differentiated twice.
         (slope,) = torch.autograd.grad(torch.tanh(y).sum(), x, create_graph=True)
-        for parameter in [*norm.parameters(), *conv.parameters()]:
-            parameter.grad = None
+        gradients.zero()
         (torch.sin(y).mean() + slope.square().sum() / len(x)).backward()
-        replicas.average_gradients([*norm.parameters(), *conv.parameters()])
+        gradients.average(replicas)
     grads = [p.grad.clone() for p in [*norm.parameters(), *conv.parameters()]]
     buffers = [norm.running_mean, norm.running_var]
     return {"grads": grads, "buffers": buffers, "y": replicas.gather(y)}

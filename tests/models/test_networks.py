@@ -22,6 +22,7 @@ from ganlib.config import (
     LeNet5,
     SmallResNet,
 )
+from ganlib.determinism import FlatGradients
 from ganlib.errors import ConfigError
 from ganlib.losses import adversarial
 from ganlib.models import build_classifier, build_discriminator, build_generator, noise
@@ -267,6 +268,7 @@ def turns(replicas, steps):
     classifier = build_classifier(SmallResNet(width=4), **shape, replicas=replicas).double()
     players = (generator, discriminator, classifier)
     optimisers = [torch.optim.SGD(p.parameters(), 0.05) for p in players]
+    gradients = [FlatGradients(p.parameters()) for p in players]
     for step in range(steps):
         batch = torch.Generator().manual_seed(step)
         real = torch.randn(8, 1, 8, 8, generator=batch, dtype=torch.float64)
@@ -274,10 +276,10 @@ def turns(replicas, steps):
         label = torch.randint(3, (8,), generator=batch)
         real, z, label = (replicas.slice(x) for x in (real, z, label))
         objectives = _objectives(generator, discriminator, classifier, real, z, label)
-        for player, optimiser, objective in zip(players, optimisers, objectives, strict=True):
-            optimiser.zero_grad()
+        for flat, optimiser, objective in zip(gradients, optimisers, objectives, strict=True):
+            flat.zero()
             objective().backward()
-            replicas.average_gradients(player.parameters())
+            flat.average(replicas)
             optimiser.step()
     return {f"{i}.{k}": v for i, p in enumerate(players) for k, v in p.state_dict().items()}
 

@@ -29,6 +29,7 @@ from ganlib.config import (
     SnResNetGenerator,
 )
 from ganlib.config.gan_networks import Norm
+from ganlib.determinism import FlatGradients
 from ganlib.models import build_discriminator, build_generator, load_model, noise, save_model
 from ganlib.models.layers import BatchNorm, Conv
 from ganlib.models.norms import SpectralNorm
@@ -247,15 +248,16 @@ def turns(replicas, steps):
             module = build_discriminator(deviating, **SHAPE, replicas=replicas).double()
         awake(module)
         optimiser = torch.optim.SGD(module.parameters(), 0.002)
+        gradients = FlatGradients(module.parameters())
         for step in range(steps):
             batch = torch.Generator().manual_seed(step)
             shape = (8, module.latent_size) if makes else (8, 3, 8, 8)
             x = torch.randn(shape, generator=batch, dtype=torch.float64)
             label = torch.randint(4, (8,), generator=batch)
             y = module(replicas.slice(x), replicas.slice(label))
-            optimiser.zero_grad()
+            gradients.zero()
             (torch.sin(3 * y) + y).mean().backward()
-            replicas.average_gradients(module.parameters())
+            gradients.average(replicas)
             optimiser.step()
         side = "generator" if makes else "discriminator"
         for key, value in module.state_dict().items():
