@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ganlib.config.base import Config
+from ganlib.config.base import Config, Refusal
 from ganlib.config.custom import Custom
 
 
@@ -45,10 +45,11 @@ class Ada(Config):
     @model_validator(mode="after")
     def _fixed_is_allowed(self) -> Ada:
         if self.fixed is not None and self.fixed > self.maximum:
-            raise ValueError(
+            raise Refusal(
+                "fixed",
                 f"fixed={self.fixed} is above maximum={self.maximum}: raise maximum as well, "
-                "if the changes may leak into the generated images"
-            )
+                "if the changes may leak into the generated images",
+            ).error()
         return self
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
+from pydantic_core import PydanticCustomError
 
 
 class Config(BaseModel):
@@ -15,6 +17,18 @@ class Config(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True
     )
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why settings do not combine. `at` is the one to mend, seen from the model that refuses."""
+
+    at: str
+    reason: str
+
+    def error(self) -> PydanticCustomError:
+        """To be raised in a validator: `parse` adds `at` to where the model stands."""
+        return PydanticCustomError("refused", "{reason}", {"reason": self.reason, "at": self.at})
 
 
 def canonical_json(value: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ganlib.config.base import Config
+from ganlib.config.base import Config, Refusal
 from ganlib.config.classifier_networks import ClassifierNetwork, SmallResNet
 from ganlib.config.custom import Custom
 from ganlib.config.training import (
@@ -79,25 +79,27 @@ class ClassifierConfig(Config):
     @model_validator(mode="after")
     def _parts_are_the_whole(self) -> ClassifierConfig:
         network = self.network
-        reason = self.refusal(not isinstance(network, Custom) and network.batch_norm)
-        if reason:
-            raise ValueError(reason)
+        refusal = self.refusal(not isinstance(network, Custom) and network.batch_norm)
+        if refusal:
+            raise refusal.error()
         return self
 
-    def refusal(self, batch_norm: bool) -> str:
-        """Why a network with batch norms, or without, cannot be trained like this, or nothing."""
+    def refusal(self, batch_norm: bool) -> Refusal | None:
+        """Why a network with batch norms, or without, cannot be trained like this, or none."""
         if self.accumulate == 1 or not batch_norm:
-            return ""
-        return (
+            return None
+        return Refusal(
+            "accumulate",
             f"accumulate is {self.accumulate}, and network {self.network.kind} normalises over the "
             "whole batch: parts of it would have other statistics; set accumulate to 1, or take "
-            "lenet5, alexnet or a network of your own without batch norm"
+            "lenet5, alexnet or a network of your own without batch norm",
         )
 
     @model_validator(mode="after")
     def _parts_combine(self) -> ClassifierConfig:
-        if reason := outgrown(self.batch_size, self.schedule, self.budget):
-            raise ValueError(reason)
+        if refusal := outgrown(self.batch_size, self.schedule, self.budget):
+            raise refusal.error()
         if isinstance(self.class_weights, tuple) and not any(self.class_weights):
-            raise ValueError("class_weights are all 0, and nothing would be learnt")
+            reason = "class_weights are all 0, and nothing would be learnt"
+            raise Refusal("class_weights", reason).error()
         return self

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from ganlib.config.base import Config
+from ganlib.config.base import Config, Refusal
 from ganlib.config.custom import Custom
 
 
@@ -26,7 +26,7 @@ class Idx(Config):
     @model_validator(mode="after")
     def _one(self) -> Idx:
         if (self.dataset is None) == (self.path is None):
-            raise ValueError("give either dataset or path")
+            raise Refusal("dataset", "give either dataset or path").error()
         return self
 
 
@@ -84,9 +84,11 @@ class Reading(Config):
         fields = type(self).model_fields.items()
         changed = {name for name, field in fields if getattr(self, name) != field.default}
         if self.in_memory != "auto" and "memory_share" in changed:
-            raise ValueError(f"memory_share decides nothing with in_memory: {self.in_memory}")
+            reason = f"memory_share decides nothing with in_memory: {self.in_memory}"
+            raise Refusal("memory_share", reason).error()
         if self.copy_at is None and "cache_bytes" in changed:
-            raise ValueError("cache_bytes limits what is kept of copy_at, and there is none")
+            reason = "cache_bytes limits what is kept of copy_at, and there is none"
+            raise Refusal("cache_bytes", reason).error()
         return self
 
 
@@ -118,11 +120,12 @@ class DataConfig(Config):
     @model_validator(mode="after")
     def _source_has_channels(self) -> DataConfig:
         if self.channels not in (1, 3) and not isinstance(self.source, Arrays | Custom):
-            raise ValueError(
+            raise Refusal(
+                "channels",
                 f"channels is {self.channels}, and the images of source {self.source.kind} are "
                 "grey or coloured: set channels to 1 or 3; arrays and a source of your own may "
-                "have others"
-            )
+                "have others",
+            ).error()
         return self
 
     def preparation(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from ganlib.config.base import Config
+from ganlib.config.base import Config, Refusal
 from ganlib.config.extractors import ExtractorConfig, JudgeFeatures
 
 
@@ -26,9 +26,11 @@ class EvaluationConfig(Config):
     def _each_once(self) -> EvaluationConfig:
         for place, extractor in enumerate(self.extractors):
             if extractor in self.extractors[:place]:
-                raise ValueError(f"extractors names {extractor.kind} twice")
+                reason = f"extractors names {extractor.kind} twice"
+                raise Refusal("extractors", reason).error()
             if extractor.kind == "judge" and place:
-                raise ValueError("extractors names judge, which can only be the first")
+                reason = "extractors names judge, which can only be the first"
+                raise Refusal("extractors", reason).error()
         return self
 
     def others(self) -> tuple[ExtractorConfig, ...]:
@@ -38,9 +40,8 @@ class EvaluationConfig(Config):
     @model_validator(mode="after")
     def _more_than_neighbours(self) -> EvaluationConfig:
         if self.samples is not None and self.samples <= self.neighbours:
-            raise ValueError(
-                f"samples is {self.samples}, not more than {self.neighbours} neighbours"
-            )
+            reason = f"samples is {self.samples}, not more than {self.neighbours} neighbours"
+            raise Refusal("samples", reason).error()
         return self
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from ganlib.config.augmentation import Ada, DiscriminatorAugmentation
-from ganlib.config.base import Config
+from ganlib.config.base import Config, Refusal
 from ganlib.config.collapse import Collapse, Record
 from ganlib.config.custom import Custom
 from ganlib.config.gan_networks import (
@@ -109,14 +109,14 @@ class GanConfig(Config):
             name: "custom" if isinstance(network, Custom) else network.norm
             for name, network in players.items()
         }
-        reason = self.refusal(norms) or self._unrolls() or self._adapts() or self._asks()
-        reason = reason or outgrown(self.batch_size, self.schedule, self.budget)
-        if reason:
-            raise ValueError(reason)
+        refusal = self.refusal(norms) or self._unrolls() or self._adapts() or self._asks()
+        refusal = refusal or outgrown(self.batch_size, self.schedule, self.budget)
+        if refusal:
+            raise refusal.error()
         return self
 
-    def refusal(self, norms: dict[str, str]) -> str:
-        """Why players of these norms cannot be trained like this, or nothing where they can.
+    def refusal(self, norms: dict[str, str]) -> Refusal | None:
+        """Why players of these norms cannot be trained like this, or none where they can.
 
         `norms` are those of "generator" and "discriminator"; "custom" is taken for what it may be.
         """
@@ -124,54 +124,61 @@ class GanConfig(Config):
         norm = "spectral" if norms["discriminator"] == "custom" else norms["discriminator"]
         return refuse(self.loss, self.penalties, norm) or self._accumulates(norms)
 
-    def _adapts(self) -> str:
+    def _adapts(self) -> Refusal | None:
         augmentation = self.augmentation
         if not isinstance(augmentation, Ada) or augmentation.fixed is not None:
-            return ""
+            return None
         if isinstance(self.loss, LeastSquares | Wasserstein | RelativisticPaired):
-            return (
+            return Refusal(
+                "augmentation",
                 "augmentation ada follows the sign of the discriminator's logits at real images, "
                 f"and zero divides nothing under the loss {self.loss.kind}: set augmentation.fixed "
-                "to a probability, or take the loss hinge, non_saturating or minimax"
+                "to a probability, or take the loss hinge, non_saturating or minimax",
             )
-        return ""
+        return None
 
-    def _asks(self) -> str:
+    def _asks(self) -> Refusal | None:
         """Both players know the class, or neither."""
         generator, discriminator = self.generator.network, self.discriminator.network
         if isinstance(generator, Custom) or isinstance(discriminator, Custom):
-            return ""
+            return None
         asked, judged = generator.conditioning != "none", discriminator.conditioning != "none"
         if asked == judged:
-            return ""
+            return None
         knows, blind = ("generator", "discriminator") if asked else ("discriminator", "generator")
-        return (
+        return Refusal(
+            f"{blind}.network.conditioning",
             f"{knows}.network.conditioning is {getattr(self, knows).network.conditioning} and that "
-            f"of the {blind} is none, so that nobody would teach the class: set both or neither"
+            f"of the {blind} is none, so that nobody would teach the class: set both or neither",
         )
 
-    def _unrolls(self) -> str:
+    def _unrolls(self) -> Refusal | None:
         if not self.discriminator.unrolled:
-            return ""
+            return None
         if self.penalties.names():
-            return (
+            return Refusal(
+                "discriminator.unrolled",
                 "discriminator.unrolled looks ahead by the loss alone, and there is a penalty "
-                f"{self.penalties.names()[0]}: a third derivative would be needed"
+                f"{self.penalties.names()[0]}: a third derivative would be needed",
             )
         if self.accumulate > 1:
-            return "discriminator.unrolled looks ahead on the whole batch: set accumulate to 1"
-        return ""
+            return Refusal(
+                "accumulate",
+                "discriminator.unrolled looks ahead on the whole batch: set accumulate to 1",
+            )
+        return None
 
-    def _accumulates(self, norms: dict[str, str]) -> str:
+    def _accumulates(self, norms: dict[str, str]) -> Refusal | None:
         if self.accumulate == 1:
-            return ""
+            return None
         for name, norm in norms.items():
             if norm == "batch":
-                return (
+                return Refusal(
+                    "accumulate",
                     f"accumulate is {self.accumulate}, and {name}.network normalises over the "
-                    "whole batch: parts of it would have other statistics; give it another norm"
+                    "whole batch: parts of it would have other statistics; give it another norm",
                 )
-        return ""
+        return None
 
     @property
     def share(self) -> int:

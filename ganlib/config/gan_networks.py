@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ganlib.config.base import Config
+from ganlib.config.base import Config, Refusal
 from ganlib.config.custom import Custom
 
 Norm = Literal["none", "batch", "instance", "layer", "spectral"]
@@ -63,7 +63,8 @@ class _Discriminator(Network):
     @model_validator(mode="after")
     def _groups_differ(self) -> _Discriminator:
         if self.minibatch_stddev == 1:
-            raise ValueError("minibatch_stddev is 1: a group of one sample has no deviation")
+            reason = "minibatch_stddev is 1: a group of one sample has no deviation"
+            raise Refusal("minibatch_stddev", reason).error()
         return self
 
 
@@ -99,12 +100,14 @@ class _Mlp(Network):
     @model_validator(mode="after")
     def _norm_has_something_to_average(self) -> _Mlp:
         if self.norm == "instance":
-            raise ValueError(
+            raise Refusal(
+                "norm",
                 "norm is instance: it averages over pixels, and a hidden layer of an mlp has none; "
-                "layer is what normalises one sample"
-            )
+                "layer is what normalises one sample",
+            ).error()
         if self.norm != "batch" and self.batch_norm_momentum != 0.1:
-            raise ValueError(f"batch_norm_momentum is set, and norm is {self.norm}")
+            reason = f"batch_norm_momentum is set, and norm is {self.norm}"
+            raise Refusal("batch_norm_momentum", reason).error()
         return self
 
     def needs(self, size: int) -> str:
@@ -136,7 +139,8 @@ class _Widths(Network):
     @model_validator(mode="after")
     def _limit_is_not_below(self) -> _Widths:
         if self.max_width < self.width:
-            raise ValueError(f"max_width is {self.max_width}, less than width, {self.width}")
+            reason = f"max_width is {self.max_width}, less than width, {self.width}"
+            raise Refusal("max_width", reason).error()
         return self
 
 
@@ -183,19 +187,21 @@ class _R3gan(_Widths):
     def _groups_divide(self) -> _R3gan:
         for name, width in (("width", self.width), ("max_width", self.max_width)):
             if width * self.expansion % self.group_size:
-                raise ValueError(
+                raise Refusal(
+                    name,
                     f"{name} times expansion is {width * self.expansion}, not a multiple of "
-                    f"group_size, {self.group_size}"
-                )
+                    f"group_size, {self.group_size}",
+                ).error()
         return self
 
     @model_validator(mode="after")
     def _no_norm(self) -> _R3gan:
         if self.norm != "none":
-            raise ValueError(
+            raise Refusal(
+                "norm",
                 f"norm is {self.norm}: r3gan starts its blocks as the identity instead, and has no "
-                "place for a norm"
-            )
+                "place for a norm",
+            ).error()
         return self
 
     def needs(self, size: int) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ganlib.config.base import Config
+from ganlib.config.base import Config, Refusal
 from ganlib.config.custom import Custom
 
 
@@ -102,22 +102,24 @@ class Penalties(Config):
         return tuple(name for name in type(self).model_fields if getattr(self, name) is not None)
 
 
-def refuse(loss: AdversarialLoss, penalties: Penalties, norm: str) -> str:
-    """Why these do not combine, or nothing where they do.
+def refuse(loss: AdversarialLoss, penalties: Penalties, norm: str) -> Refusal | None:
+    """Why these do not combine, or none where they do.
 
     `norm` is the discriminator's: none, batch, instance, layer or spectral.
     """
     if norm == "batch" and penalties.names():
         paid = " and ".join(penalties.names())
-        return (
+        return Refusal(
+            "discriminator.network.norm",
             f"{paid} looks at the slope at each image alone, and batch norm in the discriminator "
             "makes every logit depend on the whole batch: give the discriminator instance, layer, "
-            "spectral or no norm"
+            "spectral or no norm",
         )
     if isinstance(loss, Wasserstein) and penalties.wgan_gp is None and norm != "spectral":
-        return (
+        return Refusal(
+            "penalties",
             "the Wasserstein loss falls without end unless the slope of the discriminator is "
             "bounded, and neither r1 nor r2 bounds it: set penalties.wgan_gp or give the "
-            "discriminator spectral norm"
+            "discriminator spectral norm",
         )
-    return ""
+    return None

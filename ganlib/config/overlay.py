@@ -188,7 +188,8 @@ def parse(kind: type[C], tree: Any, origin: str = "") -> C:
 
 def _explain(kind: type[Config], error: ValidationError, origin: str) -> ConfigError:
     first = error.errors(include_url=False)[0]
-    path = _location(kind, first["loc"])
+    at = first.get("ctx", {}).get("at", "") if first["type"] == "refused" else ""
+    path = ".".join(part for part in (_location(kind, first["loc"]), at) if part)
     prefix = f"{origin}: " if origin else ""
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
@@ -198,7 +199,7 @@ def _explain(kind: type[Config], error: ValidationError, origin: str) -> ConfigE
     reason = first["msg"].removeprefix("Value error, ")
     value = first.get("input")
     shown = f"{path}={value!r}: " if path and not isinstance(value, (dict, BaseModel)) else ""
-    if path and not shown:
+    if path and not shown and not reason.startswith(path):
         shown = f"{path}: "
     return ConfigError(f"{prefix}{shown}{reason}{more}", where=path)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from ganlib.config.base import Config
+from ganlib.config.base import Config, Refusal
 from ganlib.config.classifier import ClassifierConfig
 from ganlib.config.cluster import ClusterConfig
 from ganlib.config.custom import Custom
@@ -35,23 +35,26 @@ class PipelineConfig(Config):
             ("classifier.batch_size", self.classifier.batch_size, self.cluster.classifier_workers),
         ):
             if batch % workers:
-                raise ValueError(f"{name} is {batch}, not a multiple of {workers} workers")
+                reason = f"{name} is {batch}, not a multiple of {workers} workers"
+                raise Refusal(name, reason).error()
         part, share = self.gan.batch_size // self.cluster.workers, self.gan.share
         if part % share:
-            raise ValueError(
+            raise Refusal(
+                "gan.batch_size",
                 f"gan.batch_size is {self.gan.batch_size}, {part} for each of "
                 f"{self.cluster.workers} workers, not a multiple of {share}: accumulate "
                 f"{self.gan.accumulate} times packing {self.gan.discriminator.packing} times the "
-                "group of minibatch_stddev"
-            )
+                "group of minibatch_stddev",
+            ).error()
         judge = self.classifier
         part = judge.batch_size // self.cluster.classifier_workers
         if part % judge.accumulate:
-            raise ValueError(
+            raise Refusal(
+                "classifier.batch_size",
                 f"classifier.batch_size is {judge.batch_size}, {part} for each of "
                 f"{self.cluster.classifier_workers} workers, not a multiple of "
-                f"classifier.accumulate, {judge.accumulate}"
-            )
+                f"classifier.accumulate, {judge.accumulate}",
+            ).error()
         return self
 
     @model_validator(mode="after")
@@ -63,7 +66,6 @@ class PipelineConfig(Config):
         ):
             needs = "" if isinstance(network, Custom) else network.needs(self.data.size)
             if needs:
-                raise ValueError(
-                    f"data.size is {self.data.size}; {name} {network.kind} needs {needs}"
-                )
+                reason = f"data.size is {self.data.size}; {name} {network.kind} needs {needs}"
+                raise Refusal("data.size", reason).error()
         return self

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from ganlib.config.base import Config
+from ganlib.config.base import Config, Refusal
 
 
 class Choice(Config):
@@ -22,7 +22,7 @@ class Uniform(Config):
     @model_validator(mode="after")
     def _ordered(self) -> Uniform:
         if not self.low < self.high:
-            raise ValueError("low must be below high")
+            raise Refusal("low", "low must be below high").error()
         return self
 
 
@@ -34,7 +34,7 @@ class LogUniform(Config):
     @model_validator(mode="after")
     def _ordered(self) -> LogUniform:
         if not self.low < self.high:
-            raise ValueError("low must be below high")
+            raise Refusal("low", "low must be below high").error()
         return self
 
 

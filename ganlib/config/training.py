@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from ganlib.config.base import Config
+from ganlib.config.base import Config, Refusal
 
 Precision = Literal["auto", "float64", "float32", "tf32", "bfloat16"]
 """float32 is exact everywhere; tf32 is it with products of ten-bit mantissas where a GPU has them.
@@ -41,7 +41,8 @@ class Sgd(Config):
     @model_validator(mode="after")
     def _nesterov_has_momentum(self) -> Sgd:
         if self.nesterov and not self.momentum:
-            raise ValueError("nesterov looks ahead along the momentum, and momentum is 0")
+            reason = "nesterov looks ahead along the momentum, and momentum is 0"
+            raise Refusal("nesterov", reason).error()
         return self
 
 
@@ -82,7 +83,8 @@ class Step(_Warmed):
     @model_validator(mode="after")
     def _milestones_ascend(self) -> Step:
         if list(self.milestones) != sorted(set(self.milestones)):
-            raise ValueError(f"milestones must ascend, and {list(self.milestones)} do not")
+            reason = f"milestones must ascend, and {list(self.milestones)} do not"
+            raise Refusal("milestones", reason).error()
         return self
 
 
@@ -126,13 +128,16 @@ class Plateau(Config):
     min_images: int = Field(default=0, ge=0)
 
 
-def outgrown(batch_size: int, schedule: Schedule, budget: Budget) -> str:
-    """Why `budget` is too small for a batch or for the warm-up, or nothing where it is not."""
+def outgrown(batch_size: int, schedule: Schedule, budget: Budget) -> Refusal | None:
+    """Why `budget` is too small for a batch or for the warm-up, or none where it is not."""
     if batch_size > budget.images:
-        return f"batch_size is {batch_size}, and budget.images only {budget.images}"
-    if schedule.warmup_images >= budget.images:
-        return (
-            f"schedule.warmup_images is {schedule.warmup_images}, so that budget.images "
-            f"{budget.images} would end before the rate is reached"
+        return Refusal(
+            "budget.images", f"batch_size is {batch_size}, and budget.images only {budget.images}"
         )
-    return ""
+    if schedule.warmup_images >= budget.images:
+        return Refusal(
+            "schedule.warmup_images",
+            f"schedule.warmup_images is {schedule.warmup_images}, so that budget.images "
+            f"{budget.images} would end before the rate is reached",
+        )
+    return None

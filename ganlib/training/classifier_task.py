@@ -207,8 +207,8 @@ def _refuse_batch_norms(config: ClassifierConfig, classifier: nn.Module) -> None
     """What the configuration refuses of our networks, it could not see of a user's own."""
     if not isinstance(config.network, Custom):
         return
-    if reason := config.refusal(normalises_over_batch(classifier)):
-        raise ConfigError(f"{config.network.build}: {reason}", where="classifier.network")
+    if refusal := config.refusal(normalises_over_batch(classifier)):
+        raise ConfigError(f"{config.network.build}: {refusal.reason}", where="classifier.network")
 
 
 def _refused(reason: str) -> ConfigError:

@@ -269,8 +269,8 @@ def _refuse_batch_norms(config: GanConfig, players: Mapping[str, nn.Module]) -> 
         if not isinstance(network, Custom) or not normalises_over_batch(module):
             continue
         norms = dict.fromkeys(players, "custom") | {name: "batch"}
-        if reason := config.refusal(norms):
-            raise ConfigError(f"{network.build}: {reason}", where=f"{name}.network")
+        if refusal := config.refusal(norms):
+            raise ConfigError(f"{network.build}: {refusal.reason}", where=f"{name}.network")
 
 
 def _cannot_compile(config: GanConfig) -> str:

@@ -21,15 +21,27 @@ def test_an_optimiser_without_a_kind_is_adam() -> None:
     ("settings", "where", "said"),
     [
         ({"optimiser": {"kind": "sgd", "beta1": 0.5}}, "optimiser.beta1", "there is no setting"),
-        ({"optimiser": {"kind": "sgd", "nesterov": True, "momentum": 0}}, "optimiser", "momentum"),
+        (
+            {"optimiser": {"kind": "sgd", "nesterov": True, "momentum": 0}},
+            "optimiser.nesterov",
+            "momentum",
+        ),
         ({"optimiser": {"kind": "adagrad"}}, "optimiser", "'adam', 'sgd'"),
-        ({"schedule": {"kind": "step", "milestones": [0.75, 0.5]}}, "schedule", "ascend"),
+        (
+            {"schedule": {"kind": "step", "milestones": [0.75, 0.5]}},
+            "schedule.milestones",
+            "ascend",
+        ),
         ({"schedule": {"kind": "step", "milestones": [1.5]}}, "schedule.milestones.0", "less than"),
         ({"schedule": {"kind": "step", "milestones": []}}, "schedule.milestones", "at least 1"),
-        ({"class_weights": [0, 0]}, "", "nothing would be learnt"),
-        ({"accumulate": 2}, "", "network resnet normalises over the whole batch"),
-        ({"accumulate": 2, "network": {"kind": "cifar_resnet"}}, "", "cifar_resnet normalises"),
-        ({"accumulate": 2, "network": {"kind": "resnet18"}}, "", "resnet18 normalises"),
+        ({"class_weights": [0, 0]}, "class_weights", "nothing would be learnt"),
+        ({"accumulate": 2}, "accumulate", "network resnet normalises over the whole batch"),
+        (
+            {"accumulate": 2, "network": {"kind": "cifar_resnet"}},
+            "accumulate",
+            "cifar_resnet normalises",
+        ),
+        ({"accumulate": 2, "network": {"kind": "resnet18"}}, "accumulate", "resnet18 normalises"),
         ({"network": {"kind": "cifar_resnet", "depth": 21}}, "network.depth", "20, 32, 44, 56"),
     ],
 )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import get_args
 
 import pytest
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from ganlib.config import Custom, DiscriminatorNetwork, GeneratorNetwork
+from ganlib.config import Custom, DiscriminatorNetwork, GeneratorNetwork, PipelineConfig, parse
+from ganlib.errors import ConfigError
 from ganlib.models.gan.sizes import halvings, sides
 
 MEMBERS = [
@@ -43,29 +44,62 @@ def test_needs_is_empty_exactly_where_the_network_can_be_built(member):
 
 
 @pytest.mark.parametrize(
-    ("union", "settings", "reason"),
+    ("player", "settings", "at", "reason"),
     [
-        (GeneratorNetwork, {"kind": "mlp", "norm": "instance"}, "averages over pixels"),
-        (DiscriminatorNetwork, {"kind": "mlp", "norm": "instance"}, "averages over pixels"),
+        ("generator", {"kind": "mlp", "norm": "instance"}, "norm", "averages over pixels"),
+        ("discriminator", {"kind": "mlp", "norm": "instance"}, "norm", "averages over pixels"),
         (
-            GeneratorNetwork,
+            "generator",
             {"kind": "mlp", "norm": "layer", "batch_norm_momentum": 0.3},
+            "batch_norm_momentum",
             "batch_norm_momentum is set, and norm is layer",
         ),
-        (GeneratorNetwork, {"kind": "mlp", "widths": []}, "widths"),
-        (DiscriminatorNetwork, {"kind": "dcgan", "minibatch_stddev": 1}, "no deviation"),
-        (GeneratorNetwork, {"kind": "dcgan", "norm": "group"}, "'batch', 'instance'"),
-        (DiscriminatorNetwork, {"kind": "dcgan", "spectral_norm": True}, "spectral_norm"),
-        (GeneratorNetwork, {"kind": "dcgan", "conditioning": "projection"}, "'concatenation'"),
-        (GeneratorNetwork, {"kind": "sn_resnet", "width": 64, "max_width": 32}, "less than width"),
-        (DiscriminatorNetwork, {"kind": "r3gan", "norm": "batch"}, "has no place for a norm"),
-        (DiscriminatorNetwork, {"kind": "r3gan", "width": 12}, "not a multiple of group_size, 16"),
-        (GeneratorNetwork, {"kind": "r3gan", "max_width": 100}, "max_width times expansion is 200"),
+        ("generator", {"kind": "mlp", "widths": []}, "widths", "at least 1"),
+        (
+            "discriminator",
+            {"kind": "dcgan", "minibatch_stddev": 1},
+            "minibatch_stddev",
+            "no deviation",
+        ),
+        ("generator", {"kind": "dcgan", "norm": "group"}, "norm", "'batch', 'instance'"),
+        (
+            "discriminator",
+            {"kind": "dcgan", "spectral_norm": True},
+            "spectral_norm",
+            "there is no setting",
+        ),
+        (
+            "generator",
+            {"kind": "dcgan", "conditioning": "projection"},
+            "conditioning",
+            "'concatenation'",
+        ),
+        (
+            "generator",
+            {"kind": "sn_resnet", "width": 64, "max_width": 32},
+            "max_width",
+            "less than width",
+        ),
+        ("discriminator", {"kind": "r3gan", "norm": "batch"}, "norm", "has no place for a norm"),
+        (
+            "discriminator",
+            {"kind": "r3gan", "width": 12},
+            "width",
+            "not a multiple of group_size, 16",
+        ),
+        (
+            "generator",
+            {"kind": "r3gan", "max_width": 100},
+            "max_width",
+            "max_width times expansion is 200",
+        ),
     ],
 )
-def test_what_does_not_combine_is_refused_with_the_reason(union, settings, reason):
-    with pytest.raises(ValidationError, match=reason):
-        TypeAdapter(union).validate_python(settings)
+def test_what_does_not_combine_is_refused_by_the_setting_to_mend(player, settings, at, reason):
+    with pytest.raises(ConfigError, match=reason) as caught:
+        parse(PipelineConfig, {"name": "x", "gan": {player: {"network": settings}}})
+    assert caught.value.where == f"gan.{player}.network.{at}"
+    assert at in str(caught.value)
 
 
 def test_the_first_tutorials_gan_can_be_said():

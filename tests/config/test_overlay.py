@@ -99,8 +99,8 @@ def test_a_text_that_looks_like_something_else_stays_as_written(text: str) -> No
         ("nonsense", "nonsense", "path=value"),
         ("gan.loss={a: [", "gan.loss", "YAML"),
         ("=3", "=3", "path=value"),
-        ("gan.batch_size=63", "", "not a multiple of 2 workers"),
-        ("classifier.network={kind: alexnet, variant: imagenet}", "", "63 or more"),
+        ("gan.batch_size=63", "gan.batch_size", "not a multiple of 2 workers"),
+        ("classifier.network={kind: alexnet, variant: imagenet}", "data.size", "63 or more"),
     ],
 )
 def test_a_wrong_assignment_names_the_path_and_the_mend(

@@ -37,15 +37,18 @@ NORMS = ["none", "batch", "instance", "layer", "spectral"]
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.kind)
 def test_what_does_not_combine_is_refused_with_the_reason(loss):
     for penalties, norm in product(CHOICES, NORMS):
-        reason = refuse(loss, penalties, norm)
+        refusal = refuse(loss, penalties, norm)
+        at, reason = (refusal.at, refusal.reason) if refusal else ("", "")
         if norm == "batch" and penalties != Penalties():
+            assert at == "discriminator.network.norm"
             assert "batch norm" in reason
             assert all(name in reason for name in penalties.names())
         elif loss.kind == "wasserstein" and penalties.wgan_gp is None and norm != "spectral":
+            assert at == "penalties"
             assert "wgan_gp" in reason
             assert "spectral" in reason
         else:
-            assert reason == "", (penalties, norm)
+            assert refusal is None, (penalties, norm)
 
 
 BASE = PipelineConfig(name="base")
@@ -78,12 +81,14 @@ def test_a_setting_out_of_range_or_misspelt_is_refused_by_its_path(path, setting
 
 def test_the_configuration_of_a_gan_gives_the_reason():
     free = {"gan.loss.kind": "wasserstein", "gan.discriminator.network.norm": "none"}
-    with pytest.raises(ConfigError, match="Wasserstein loss falls without end"):
+    with pytest.raises(ConfigError, match="Wasserstein loss falls without end") as caught:
         overlay(BASE, free)
+    assert caught.value.where == "gan.penalties"
     assert overlay(BASE, free | {"gan.penalties.wgan_gp": {}}).gan.loss == Wasserstein()
     tied = {"gan.penalties.r1": {}, "gan.discriminator.network.norm": "batch"}
-    with pytest.raises(ConfigError, match="r1 looks at the slope at each image alone"):
+    with pytest.raises(ConfigError, match="r1 looks at the slope at each image alone") as caught:
         overlay(BASE, tied)
+    assert caught.value.where == "gan.discriminator.network.norm"
 
 
 def test_defaults_are_those_of_the_papers():

@@ -230,24 +230,63 @@ def _trained(replicas: Replicas, config: dict[str, Any]) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("changes", "reason"),
+    ("changes", "where", "reason"),
     [
         *(
-            ({"augmentation.kind": "ada", "loss.kind": kind} | NO_SLOPE, f"under the loss {kind}")
+            (
+                {"augmentation.kind": "ada", "loss.kind": kind} | NO_SLOPE,
+                "augmentation",
+                f"under the loss {kind}",
+            )
             for kind in ("least_squares", "wasserstein", "relativistic_paired")
         ),
-        ({"accumulate": 2}, r"generator\.network normalises over the whole batch"),
-        ({"discriminator.network.norm": "batch", "penalties.r1.gamma": 1}, "batch norm"),
-        ({"loss.kind": "wasserstein", "discriminator.network.norm": "none"}, "wgan_gp"),
-        ({"discriminator.unrolled": 1, "penalties.r1.gamma": 1}, "third derivative"),
-        ({"discriminator.unrolled": 1, "accumulate": 2}, "whole batch"),
-        ({"discriminator.packing": 5}, "packing"),
-        ({"penalties.r1.gama": 1}, "gama"),
+        (
+            {"accumulate": 2},
+            "accumulate",
+            r"generator\.network normalises over the whole batch",
+        ),
+        (
+            {"discriminator.network.norm": "batch", "penalties.r1.gamma": 1},
+            "discriminator.network.norm",
+            "batch norm",
+        ),
+        (
+            {"loss.kind": "wasserstein", "discriminator.network.norm": "none"},
+            "penalties",
+            "wgan_gp",
+        ),
+        (
+            {"discriminator.unrolled": 1, "penalties.r1.gamma": 1},
+            "discriminator.unrolled",
+            "third derivative",
+        ),
+        (
+            {
+                "discriminator.unrolled": 1,
+                "accumulate": 2,
+                "generator.network.norm": "layer",
+            },
+            "accumulate",
+            "looks ahead on the whole batch",
+        ),
+        (
+            {"generator.network.conditioning": "none"},
+            "generator.network.conditioning",
+            "nobody would teach the class",
+        ),
+        ({"discriminator.packing": 5}, "discriminator.packing", "packing"),
+        ({"penalties.r1.gama": 1}, "penalties.r1.gama", "gama"),
+        ({"batch_size": 200_000}, "budget.images", "batch_size is 200000"),
+        ({"schedule.warmup_images": 100_000}, "schedule.warmup_images", "would end before"),
     ],
 )
-def test_what_does_not_combine_is_refused(changes: dict[str, Any], reason: str) -> None:
-    with pytest.raises(ConfigError, match=reason):
+def test_what_does_not_combine_is_refused_by_the_setting_to_mend(
+    changes: dict[str, Any], where: str, reason: str
+) -> None:
+    with pytest.raises(ConfigError, match=reason) as caught:
         overlay(BASE, changes)
+    assert caught.value.where == where
+    assert where in str(caught.value)
 
 
 def test_lazy_penalties_cost_on_average_what_they_cost_at_every_step() -> None:
