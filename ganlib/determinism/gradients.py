@@ -14,9 +14,10 @@ class FlatGradients:
     """The gradients of `parameters` as views into one buffer, each in its parameter's layout.
 
     Backward passes add to them in place, whatever makes the graph: several losses, penalties on
-    slopes. So a gradient that is missing is zeros, and the mean over ranks is one all-reduce of the
-    buffer where it lies. Those that want no gradient when it is made have none. All must share
-    device and dtype; raises ValueError otherwise.
+    slopes. So a gradient that is missing is zeros, and what ranks have is summed by one all-reduce
+    of the buffer where it lies; whoever wants their mean weighs the losses. Those that want no
+    gradient when it is made have none. All must share device and dtype; raises ValueError
+    otherwise.
     """
 
     def __init__(self, parameters: Iterable[Tensor]) -> None:
@@ -39,6 +40,6 @@ class FlatGradients:
         for parameter, view in zip(self.parameters, self.views, strict=True):
             parameter.grad = view
 
-    def average(self, replicas: Replicas) -> None:
-        """Each gradient becomes its mean over ranks."""
-        replicas.average_(self.flat)
+    def sum(self, replicas: Replicas) -> None:
+        """Each gradient becomes its sum over ranks."""
+        replicas.sum_(self.flat)

@@ -1,7 +1,7 @@
 """Data parallelism as a small value: who I am, my slice, and sums over all.
 
-One flat all-reduce for a player's gradients after its backward pass is exact with double backward
-too, where wrapping in DistributedDataParallel is not.
+One flat all-reduce for a player's gradients after its backward pass (FlatGradients) is exact with
+double backward too, where wrapping in DistributedDataParallel is not.
 """
 
 from __future__ import annotations
@@ -55,11 +55,10 @@ class Replicas:
         dist.all_gather(parts, tensor_N.detach().contiguous())
         return torch.cat(parts)
 
-    def average_(self, tensor: Tensor) -> None:
-        """Replace a dense tensor by its mean over ranks, where it lies."""
+    def sum_(self, tensor: Tensor) -> None:
+        """Replace a dense tensor by its sum over ranks, where it lies."""
         if self.world > 1:
             dist.all_reduce(tensor)
-            tensor /= self.world
 
     def agree(self, value: int) -> int:
         """Rank 0's integer, on every rank."""

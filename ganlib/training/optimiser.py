@@ -35,9 +35,11 @@ class Optimiser:
         """
         flat = self._without_gradients(replicas)
         for part in (loss,) if isinstance(loss, Tensor) else loss:
-            torch.autograd.backward(part)
+            # Weighed here, for a sum over ranks that is the mean without another pass over it.
+            share = None if flat is None else torch.full_like(part, 1 / replicas.world)
+            torch.autograd.backward(part, share)
         if flat is not None:
-            flat.average(replicas)
+            flat.sum(replicas)
         for group in self.inner.param_groups:
             group["lr"] = self.config.learning_rate * factor
         grads = [p.grad for p in self.named.values() if p.grad is not None]

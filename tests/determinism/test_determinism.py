@@ -61,8 +61,8 @@ def _rank(rank: int, folder: str) -> None:
     mine_N = replicas.slice(x_N)
     gradients = FlatGradients([w, unused])
     gradients.zero()
-    _loss(mine_N, w, replicas, 4).backward()
-    gradients.average(replicas)
+    (_loss(mine_N, w, replicas, 4) / 2).backward()
+    gradients.sum(replicas)
 
     torch.save(
         {

@@ -37,8 +37,8 @@ def gradients(replicas: Replicas) -> dict[str, Any]:
     for name, objective in objectives.items():
         flat.zero()
         mean = objective().mean()
-        mean.backward()
-        flat.average(replicas)
+        (mean / replicas.world).backward()
+        flat.sum(replicas)
         found[name] = (replicas.mean(mean), flat.flat.clone())
     return found
 

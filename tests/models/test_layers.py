@@ -82,8 +82,9 @@ def batch_norm_run(replicas, dtype):
         # A penalty on the gradient, so that the sums are differentiated twice.
         (slope,) = torch.autograd.grad(torch.tanh(y).sum(), x, create_graph=True)
         gradients.zero()
-        (torch.sin(y).mean() + slope.square().sum() / len(x)).backward()
-        gradients.average(replicas)
+        loss = torch.sin(y).mean() + slope.square().sum() / len(x)
+        (loss / replicas.world).backward()
+        gradients.sum(replicas)
     grads = [p.grad.clone() for p in [*norm.parameters(), *conv.parameters()]]
     buffers = [norm.running_mean, norm.running_var]
     return {"grads": grads, "buffers": buffers, "y": replicas.gather(y)}

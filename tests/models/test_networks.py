@@ -278,8 +278,8 @@ def turns(replicas, steps):
         objectives = _objectives(generator, discriminator, classifier, real, z, label)
         for flat, optimiser, objective in zip(gradients, optimisers, objectives, strict=True):
             flat.zero()
-            objective().backward()
-            flat.average(replicas)
+            (objective() / replicas.world).backward()
+            flat.sum(replicas)
             optimiser.step()
     return {f"{i}.{k}": v for i, p in enumerate(players) for k, v in p.state_dict().items()}
 

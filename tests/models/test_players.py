@@ -256,8 +256,8 @@ def turns(replicas, steps):
             label = torch.randint(4, (8,), generator=batch)
             y = module(replicas.slice(x), replicas.slice(label))
             gradients.zero()
-            (torch.sin(3 * y) + y).mean().backward()
-            gradients.average(replicas)
+            ((torch.sin(3 * y) + y).mean() / replicas.world).backward()
+            gradients.sum(replicas)
             optimiser.step()
         side = "generator" if makes else "discriminator"
         for key, value in module.state_dict().items():
