@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -32,25 +33,30 @@ class Penalty:
 
     It is due in one of `every` discriminator steps, and `weight` is already that many times the
     configured one, so that the sum over steps is what it would be without the interval (Karras et
-    al. 2020, section 3.1). Unless `needs_mix`, mix_N is not read and may be None.
+    al. 2020, section 3.1). `at` says at which images; unless `needs_mix`, mix_N is not read and may
+    be None.
     """
 
     name: str
     every: int
     weight: float
-    needs_mix: bool
+    at: Literal["real", "fake", "mix"]
     of: Callable[[Discriminate, Tensor, Tensor, Tensor | None], Tensor]
+
+    @property
+    def needs_mix(self) -> bool:
+        return self.at == "mix"
 
 
 def build_penalties(config: Penalties) -> tuple[Penalty, ...]:
     """Those that are paid, in the order of the configuration."""
     built = []
     if (gp := config.wgan_gp) is not None:
-        built.append(Penalty("wgan_gp", gp.every, gp.weight * gp.every, True, _of_mix))
+        built.append(Penalty("wgan_gp", gp.every, gp.weight * gp.every, "mix", _of_mix))
     if (real := config.r1) is not None:
-        built.append(Penalty("r1", real.every, real.gamma * real.every, False, _of_real))
+        built.append(Penalty("r1", real.every, real.gamma * real.every, "real", _of_real))
     if (fake := config.r2) is not None:
-        built.append(Penalty("r2", fake.every, fake.gamma * fake.every, False, _of_fake))
+        built.append(Penalty("r2", fake.every, fake.gamma * fake.every, "fake", _of_fake))
     return tuple(built)
 
 

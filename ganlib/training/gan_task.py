@@ -94,6 +94,9 @@ class GanTask:
             partial(self.passes, "discriminator"),
             arithmetic,
             device,
+            # A slope is float32 and of the module itself: under bfloat16, or compiled, it is not
+            # that of the logits that the loss is of.
+            shares=not arithmetic.bfloat16 and config.compile == "none",
         )
         turn = config.batch_size // replicas.world * config.discriminator.steps
         self.passes.rehearse(self, blank(turn, size, channels, device))
@@ -129,18 +132,26 @@ class GanTask:
         everyone = count * at.replicas.world
         noise = stream(seed, f"noise/{purpose}", at.clock)
         z_NZ = draw(everyone, self.latent_size, kind_of(self.generator), noise)
-        mix_N = None
-        if purpose.startswith("discriminator") and any(p.needs_mix for p in self.penalties):
+        judges = purpose.startswith("discriminator")
+        mix_N = real_draws = None
+        if judges and any(penalty.needs_mix for penalty in self.penalties):
             mix = stream(seed, f"mix/{purpose}", at.clock)
             mix_N = sent(at.replicas.slice(torch.rand(everyone, generator=mix)), self.device)
+        if judges or self._compares:
+            real_draws = self.sight.draws(f"real/{purpose}", at.clock, count, at.replicas)
         return Half(
             real_NHWC,
             label_N,
             sent(at.replicas.slice(z_NZ).to(self.arithmetic.dtype), self.device),
             mix_N,
-            self.sight.draws(f"real/{purpose}", at.clock, count, at.replicas),
+            real_draws,
             self.sight.draws(f"fake/{purpose}", at.clock, count, at.replicas),
         )
+
+    @property
+    def _compares(self) -> bool:
+        """Whether the generator's loss looks at real images as well."""
+        return self.loss.relativistic or self.config.discriminator.unrolled > 0
 
     def _discriminator_step(self, whole: Half, number: int, at: At) -> Scalars:
         due = [penalty for penalty in self.penalties if number % penalty.every == 0]
@@ -163,7 +174,17 @@ class GanTask:
             fake_NCHW = self._fake(half)
         real_NCHW = self.sight.see(self.arithmetic.images(half.real_NHWC), half.real_draws)
         fake_NCHW = self.sight.see(fake_NCHW.to(real_NCHW.dtype), half.fake_draws)
-        real_N, fake_N = self.judging.both(real_NCHW, fake_NCHW, half.label_N)
+        slopes = {
+            penalty.name: self.judging.slope(
+                penalty, real_NCHW, fake_NCHW, half.label_N, half.mix_N
+            )
+            for penalty in due
+        }
+        shared = due if self.judging.shares else ()
+        known: dict[str, Tensor] = {
+            penalty.at: slopes[penalty.name][1] for penalty in shared if not penalty.needs_mix
+        }
+        real_N, fake_N = self.judging.both(real_NCHW, fake_NCHW, half.label_N, known=known)
         loss = self.loss.discriminator(real_N, fake_N).mean()
         scalars = {
             "loss_discriminator": loss.detach(),
@@ -176,7 +197,7 @@ class GanTask:
         for penalty in self.penalties:
             value = torch.zeros_like(loss)
             if penalty in due:
-                value = self.judging.slope(penalty, real_NCHW, fake_NCHW, half.label_N, half.mix_N)
+                value, _ = slopes[penalty.name]
                 loss = loss + penalty.weight * value
             # So many times its value where it is due that the mean over steps is its mean.
             scalars[f"penalty_{penalty.name}"] = penalty.every * value.detach()

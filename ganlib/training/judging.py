@@ -5,7 +5,7 @@ N images of this rank, M images of a pack, C channels, H W pixels
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -37,7 +37,9 @@ def pack(image_NCHW: Tensor, label_N: Tensor, images: int) -> tuple[Tensor, Tens
 class Judging:
     """A discriminator as a configuration has it look: in packs, halves together or apart.
 
-    `look` is its forward pass, compiled perhaps; slopes are taken of the module itself.
+    `look` is its forward pass, compiled perhaps; slopes are taken of the module itself. Where the
+    two are the same in the same numbers, `shares`, logits that a slope was taken of are not asked
+    for again.
     """
 
     config: DiscriminatorConfig
@@ -45,6 +47,7 @@ class Judging:
     look: Forward
     arithmetic: Arithmetic
     device: torch.device
+    shares: bool
 
     def one(
         self,
@@ -68,12 +71,18 @@ class Judging:
         forward: Forward | None = None,
         *,
         autocast: bool = True,
+        known: Mapping[str, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Real and fake logits of the same classes, from one pass where nothing speaks against it.
 
         Statistics of real and fake images together would tell them apart by their share, so with
-        batch norm, and where a user's own network may have it, each half has a pass of its own.
+        batch norm, and where a user's own network may have it, each half has a pass of its own. So
+        it has where the logits of one are `known`, by the names "real" and "fake".
         """
+        if known:
+            real_N, fake_N = known.get("real"), known.get("fake")
+            real_N = self.one(real_NCHW, label_N) if real_N is None else real_N
+            return real_N, self.one(fake_NCHW, label_N) if fake_N is None else fake_N
         network = self.config.network
         if isinstance(network, Custom) or network.norm == "batch":
             real_N = self.one(real_NCHW, label_N, forward, autocast=autocast)
@@ -89,15 +98,21 @@ class Judging:
         fake_NCHW: Tensor,
         label_N: Tensor,
         mix_N: Tensor | None,
-    ) -> Tensor:
-        """The mean of `penalty` on what the discriminator sees, before its weight."""
+    ) -> tuple[Tensor, Tensor]:
+        """The mean of `penalty` on what the discriminator sees, before its weight.
+
+        Beside it the logits there, which can be differentiated with it.
+        """
         images = self.config.packing
         real_NCHW, pack_N = pack(real_NCHW, label_N, images)
         fake_NCHW, _ = pack(fake_NCHW, label_N, images)
 
+        seen: list[Tensor] = []
+
         def discriminate(image_NCHW: Tensor) -> Tensor:
-            logit_N: Tensor = self.discriminator(image_NCHW, pack_N)
-            return logit_N
+            seen.append(self.discriminator(image_NCHW, pack_N))
+            return seen[-1]
 
         mix_N = None if mix_N is None else mix_N[::images]
-        return penalty.of(discriminate, real_NCHW, fake_NCHW, mix_N).mean()
+        value = penalty.of(discriminate, real_NCHW, fake_NCHW, mix_N).mean()
+        return value, seen[-1].to(self.arithmetic.dtype)

@@ -58,16 +58,32 @@ def test_generators_and_discriminators_come_in_pairs() -> None:
     ids=[f"{loss}-{'+'.join(penalties) or 'none'}-{kind}" for loss, penalties, kind in CELLS],
 )
 def test_it_stays_finite(loss: str, penalties: dict[str, Any], network: str) -> None:
-    base = GanConfig(batch_size=BATCH)
-    for player in ("generator", "discriminator"):
-        base = overlay(base, {f"{player}.network": {"kind": network, **SMALL[network]}})
+    base = overlay(GanConfig(batch_size=BATCH), networks(network, network))
     changes = {"loss.kind": loss, "penalties": penalties}
     unbounded = loss == "wasserstein" and "wgan_gp" not in penalties
     if unbounded and base.discriminator.network.norm != "spectral":
         with pytest.raises(ConfigError, match="Wasserstein"):
             overlay(base, changes)
         return
-    config = overlay(base, changes)
+    assert_it_stays_finite(overlay(base, changes), STEPS)
+
+
+@pytest.mark.parametrize("steps", [1, pytest.param(STEPS, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("judging", kinds(DiscriminatorNetwork))
+@pytest.mark.parametrize("making", kinds(GeneratorNetwork))
+def test_any_generator_plays_with_any_discriminator(making: str, judging: str, steps: int) -> None:
+    assert_it_stays_finite(overlay(GanConfig(batch_size=BATCH), networks(making, judging)), steps)
+
+
+def networks(making: str, judging: str) -> dict[str, Any]:
+    return {
+        "generator.network": {"kind": making, **SMALL[making]},
+        "discriminator.network": {"kind": judging, **SMALL[judging]},
+    }
+
+
+def assert_it_stays_finite(config: GanConfig, steps: int) -> None:
+    """And both players move."""
     torch.set_num_threads(1)
     cpu = torch.device("cpu")
     task = GanTask(
@@ -79,12 +95,17 @@ def test_it_stays_finite(loss: str, penalties: dict[str, Any], network: str) -> 
         replicas=Replicas(),
         device=cpu,
     )
-    for number in range(STEPS):
+    start = {name: tensor.clone() for name, tensor in task.state_dict().items()}
+    for number in range(steps):
         images = stream(number, "images")
         image_NHWC = torch.randint(0, 256, (BATCH, SIZE, SIZE, 3), generator=images).byte()
         label_N = torch.randint(0, 3, (BATCH,), generator=images)
         scalars = task.step(Batch(image_NHWC, label_N), number * BATCH, Replicas())
         for name, value in scalars.items():
             assert torch.isfinite(value), (number, name)
-    for name, tensor in task.state_dict().items():
+    state = task.state_dict()
+    for name, tensor in state.items():
         assert torch.isfinite(tensor).all(), name
+    for player in ("generator", "discriminator"):
+        weights = [name for name in start if name.startswith(f"{player}.")]
+        assert any(not torch.equal(start[name], state[name]) for name in weights), player

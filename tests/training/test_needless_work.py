@@ -1,0 +1,112 @@
+"""What a GAN's step does once, and what it does not do at all."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ganlib.config import GanConfig, overlay
+from ganlib.determinism import Replicas
+from ganlib.training.gan_task import GanTask
+from ganlib.training.precision import resolve
+from tests.training.test_gan_parts import BASE, SIZE, built, config_of, step
+
+R1 = {"penalties.r1.gamma": 1}
+R2 = {"penalties.r2.gamma": 1}
+GP = {"penalties.wgan_gp.weight": 1}
+
+
+def task_of(config: GanConfig, precision: Any) -> GanTask:
+    cpu = torch.device("cpu")
+    data = {"size": SIZE, "channels": 1, "classes": ("a", "b", "c")}
+    arithmetic = resolve(precision, cpu, SIZE)
+    return GanTask(config, **data, arithmetic=arithmetic, replicas=Replicas(), device=cpu)
+
+
+def looked(task: GanTask, number: int = 0) -> list[int]:
+    """How many images each forward pass of the discriminator's own step sees."""
+    seen: list[int] = []
+
+    def note(module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if any(parameter.requires_grad for parameter in module.parameters()):
+            seen.append(len(inputs[0]))
+
+    handle = task.discriminator.register_forward_hook(note)
+    step(task, number, Replicas())
+    handle.remove()
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("changes", "float32", "bfloat16"),
+    [
+        ({}, [32], [32]),
+        (R1, [16, 16], [16, 32]),
+        (R2, [16, 16], [16, 32]),
+        (R1 | R2, [16, 16], [16, 16, 32]),
+        (GP, [16, 32], [16, 32]),
+        (GP | R1, [16, 16, 16], [16, 16, 32]),
+    ],
+)
+def test_logits_a_slope_was_taken_of_are_not_asked_for_again(
+    changes: dict[str, Any], float32: list[int], bfloat16: list[int]
+) -> None:
+    """But under bfloat16 they are: the slope is float32, and the loss is of bfloat16 logits."""
+    for precision, expected in (("float32", float32), ("float64", float32), ("bfloat16", bfloat16)):
+        assert looked(task_of(overlay(BASE, changes), precision)) == expected, precision
+
+
+def test_steps_without_a_penalty_look_at_both_halves_together() -> None:
+    task = task_of(overlay(BASE, {"penalties.r1": {"gamma": 1, "every": 3}}), "float32")
+    assert [looked(task, number) for number in range(4)] == [[16, 16], [32], [32], [16, 16]]
+
+
+@pytest.mark.parametrize("name", ["lazy r1", "r3gan's", "packs", "stddev"])
+def test_sharing_them_changes_nothing(name: str) -> None:
+    config = overlay(config_of(name), R1 | R2 if name == "stddev" else {})
+    shared, apart = built(config, Replicas()), built(config, Replicas())
+    assert shared.judging.shares
+    apart.judging = copy.copy(apart.judging)
+    object.__setattr__(apart.judging, "shares", False)
+    for number in range(2):
+        ours, theirs = (step(task, number, Replicas()) for task in (shared, apart))
+        for key, value in theirs.items():
+            torch.testing.assert_close(ours[key], value, rtol=1e-9, atol=1e-12)
+        gradients = zip(
+            shared.discriminator.parameters(), apart.discriminator.parameters(), strict=True
+        )
+        for one, other in gradients:
+            if one.grad is not None and other.grad is not None and number == 0:
+                assert (one.grad - other.grad).norm() <= 1e-10 * other.grad.norm().clamp_min(1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "drawn"),
+    [
+        ({}, 3),
+        ({"loss.kind": "relativistic_paired"}, 4),
+        ({"discriminator.unrolled": 1}, 4),
+        ({"generator.steps": 2}, 4),
+        ({"discriminator.steps": 2}, 5),
+    ],
+)
+def test_a_generator_draws_no_change_of_real_images_it_does_not_look_at(
+    changes: dict[str, Any], drawn: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = built(overlay(BASE, {"augmentation.kind": "diffaugment"} | changes), Replicas())
+    purposes: list[str] = []
+    draws = task.sight.draws
+
+    def noted(purpose: str, *rest: Any) -> Any:
+        purposes.append(purpose)
+        return draws(purpose, *rest)
+
+    monkeypatch.setattr(task.sight, "draws", noted)
+    step(task, 0, Replicas())
+    assert len(purposes) == drawn
+    real = any(purpose.startswith("real/generator") for purpose in purposes)
+    assert real == (changes.keys() <= {"loss.kind", "discriminator.unrolled"} and bool(changes))
