@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ganlib.config.base import Config
+from ganlib.config.base import Config, Refusal
 
 
 class DetectorConfig(Config):
@@ -30,10 +30,11 @@ class DetectorConfig(Config):
     @model_validator(mode="after")
     def _released_inside(self) -> DetectorConfig:
         if self.release > self.alarm:
-            raise ValueError(
+            raise Refusal(
+                "release",
                 f"release is {self.release:g} and alarm {self.alarm:g}: what has fallen would be "
-                "back at once; set release to at most alarm"
-            )
+                "back at once; set release to at most alarm",
+            ).error()
         return self
 
 
