@@ -33,7 +33,8 @@ from ganlib.evaluation.report import (
     side_by_side,
     truncated,
 )
-from ganlib.evaluation.report.charts import bar, line
+from ganlib.evaluation.report.charts import WIDTH, bar, line
+from ganlib.evaluation.report.facts import interval, number
 from ganlib.evaluation.table import Row
 from ganlib.models import noise
 
@@ -339,6 +340,23 @@ def test_a_phone_shows_the_page_without_scrolling_sideways(text: str, tmp_path: 
     assert width <= inner
     assert decoded == images == 12
     assert fetched == 0
+
+
+def test_numbers_and_intervals_as_a_person_reads_them() -> None:
+    given = row("support", 0.25)
+    assert interval(given) == "[0.24, 0.26]"
+    assert interval(dataclasses.replace(given, low=41_234.0, high=None)) == "over 41,234"
+    assert interval(dataclasses.replace(given, low=None, high=3.0)) == "under 3"
+    assert interval(dataclasses.replace(given, low=None, high=None)) == "–"
+    assert (number(None), number(0.012346), number(1234.6)) == ("–", "0.01235", "1,235")
+
+
+def test_the_last_number_of_an_axis_is_not_cut_off() -> None:
+    """Half of it lies right of its place: at most 6 units a character, of the tick's 10.5."""
+    for last in (8_000, 110_000, 9_999, 4_500_000):
+        drawn = line("coverage", ((0, 0.1), (last, 0.5)))
+        for x, text in re.findall(r'x="([\d.]+)" y="170" text-anchor="middle">([^<]+)', drawn):
+            assert float(x) + 3 * len(text) <= WIDTH, (last, text)
 
 
 def test_facts_find_their_rows() -> None:

@@ -11,7 +11,8 @@ from ganlib.evaluation.report.facts import Points
 from ganlib.evaluation.table import Row
 
 WIDTH, HEIGHT = 360, 190
-LEFT, RIGHT, TOP, BOTTOM = 40, 12, 14, 34
+# At the right there is room for half of the last number.
+LEFT, RIGHT, TOP, BOTTOM = 40, 20, 14, 34
 
 
 def line(name: str, points: Points, *, marks: Sequence[int] = (), unit: bool = True) -> Markup:

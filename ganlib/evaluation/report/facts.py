@@ -138,15 +138,23 @@ def find(rows: Iterable[Row], metric: str) -> Row | None:
 
 
 def number(value: float | None) -> str:
-    """Four significant digits, or a dash where there is nothing."""
-    return "–" if value is None else f"{value:.4g}"
+    """Four significant digits, whole from a thousand on, or a dash where there is nothing."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def interval(row: Row) -> str:
-    """`[low, high]`, or a dash."""
-    if row.low is None or row.high is None:
-        return "–"
-    return f"[{row.low:.4g}, {row.high:.4g}]"
+    """`[low, high]`, what is known of it where an end is open, or a dash."""
+    match row.low, row.high:
+        case None, None:
+            return "–"
+        case low, None:
+            return f"over {number(low)}"
+        case None, high:
+            return f"under {number(high)}"
+        case low, high:
+            return f"[{number(low)}, {number(high)}]"
 
 
 def words(name: str) -> str:
