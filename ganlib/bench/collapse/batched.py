@@ -137,10 +137,8 @@ def waved(point_SND: Tensor, waves: Sequence[float]) -> Tensor:
     """
     if not waves:
         return point_SND
-    phases = [point_SND * wave for wave in waves]
-    return torch.cat(
-        [point_SND, *(f(phase) for phase in phases for f in (torch.sin, torch.cos))], 2
-    )
+    phase_SNF = (point_SND[..., None] * point_SND.new_tensor(waves)).flatten(2)
+    return torch.cat([point_SND, phase_SNF.sin(), phase_SNF.cos()], 2)
 
 
 def _body(inputs: int, player: Player, draws: Draws) -> tuple[nn.Sequential, int]:

@@ -16,7 +16,7 @@ from ganlib.bench.collapse.drawing import Drawing
 from ganlib.bench.collapse.gaussians import Mixture
 from ganlib.bench.collapse.methods import Method
 from ganlib.determinism import Replicas, stream
-from ganlib.losses import adversarial, build_penalties
+from ganlib.losses import Penalty, adversarial, build_penalties, penalties
 from ganlib.training import ema
 from ganlib.training.optimiser import Optimiser
 from ganlib.training.schedule import factor
@@ -59,6 +59,7 @@ class Game:
         self.discriminator_optimiser = Optimiser(self.discriminator, method.discriminator.optimiser)
         self.loss = adversarial.build(method.loss)
         self.penalties = build_penalties(method.penalties)
+        self.sides = _sides(self.penalties)
         self.drawing = Drawing(method, mixture, self.seeds)
 
     def step(self, iteration: int) -> None:
@@ -97,15 +98,18 @@ class Game:
     def _discriminator_step(self, real_SKD: Tensor, fake_SKD: Tensor, at: At) -> None:
         self.discriminator.requires_grad_(True)
         real_SND, fake_SND = self._seen(real_SKD, "real", at), self._seen(fake_SKD, "fake", at)
-        real_SN, fake_SN = self._both(real_SND, fake_SND)
-        loss = self.loss.discriminator(real_SN, fake_SN).mean(1).sum()
         number = at.iteration * self.method.discriminator_steps + at.turn
-        length = at.noise or 1.0
-        for penalty in (one for one in self.penalties if number % one.every == 0):
-            mix = self.drawing.mix(at.iteration, at.turn).flatten() if penalty.needs_mix else None
-            slope = penalty.of(self._flat, real_SND.flatten(0, 1), fake_SND.flatten(0, 1), mix)
-            slope_SN = slope.view(real_SN.shape)
-            loss = loss + penalty.weight * length**2 * slope_SN.mean(1).sum()
+        due = [penalty for penalty in self.penalties if number % penalty.every == 0]
+        unit = (at.noise or 1.0) ** 2
+        if due and self.sides:
+            real_SN, fake_SN, slope_SN = self._with_slopes(real_SND, fake_SND, self.sides)
+            paid = due[0].weight * unit * slope_SN.mean(1).sum()
+        else:
+            real_SN, fake_SN = self._both(real_SND, fake_SND)
+            paid = real_SN.new_zeros(())
+            for penalty in due:
+                paid = paid + unit * self._penalty(penalty, real_SND, fake_SND, at)
+        loss = self.loss.discriminator(real_SN, fake_SN).mean(1).sum() + paid
         self.discriminator_optimiser.step(loss, at.rate, ALONE)
 
     def _generator_step(self, real_SKD: Tensor, fake_SKD: Tensor, at: At) -> None:
@@ -120,6 +124,26 @@ class Game:
                     real_SN = self.discriminator(real_SND)
         loss = self.loss.generator(fake_SN, real_SN).mean(1).sum()
         self.generator_optimiser.step(loss, at.rate, ALONE)
+
+    def _penalty(self, penalty: Penalty, real_SND: Tensor, fake_SND: Tensor, at: At) -> Tensor:
+        mix = self.drawing.mix(at.iteration, at.turn).flatten() if penalty.needs_mix else None
+        paid = penalty.of(self._flat, real_SND.flatten(0, 1), fake_SND.flatten(0, 1), mix)
+        return penalty.weight * paid.view(len(self.seeds), -1).mean(1).sum()
+
+    def _with_slopes(
+        self, real_SND: Tensor, fake_SND: Tensor, sides: slice
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits, and R1, R2 or their sum from the very pass that gave them, not one of its own."""
+        seeds, passed = len(self.seeds), []
+
+        def discriminate(point_LD: Tensor) -> Tensor:
+            passed.append(self._flat(point_LD).view(seeds, 2, -1))
+            return passed[0][:, sides]
+
+        both_SND = torch.cat([real_SND, fake_SND], 1)
+        paid_L = penalties.r1(discriminate, both_SND.flatten(0, 1))
+        real_SN, fake_SN = passed[0].unbind(1)
+        return real_SN, fake_SN, paid_L.view(seeds, 2, -1).sum(1)
 
     def _both(self, real_SND: Tensor, fake_SND: Tensor) -> tuple[Tensor, Tensor]:
         real_SN, fake_SN = self.discriminator(torch.cat([real_SND, fake_SND], 1)).chunk(2, 1)
@@ -173,3 +197,11 @@ class Game:
         self.average.load_state_dict(part(state, "average"))
         self.generator_optimiser.load_state_dict(part(state, "generator_optimiser"))
         self.discriminator_optimiser.load_state_dict(part(state, "discriminator_optimiser"))
+
+
+def _sides(paid: Sequence[Penalty]) -> slice | None:
+    """Of real and fake, those that a slope is asked of, if it is R1, R2 or both of one gamma."""
+    if len({(one.weight, one.every) for one in paid}) != 1:
+        return None
+    asked = tuple(one.name for one in paid)
+    return {("r1",): slice(0, 1), ("r2",): slice(1, 2), ("r1", "r2"): slice(0, 2)}.get(asked)

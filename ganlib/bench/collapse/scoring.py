@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+import torch
 from torch import Tensor
 
 from ganlib.bench.collapse.gaussians import Mixture
@@ -92,12 +93,13 @@ def floor(mixture: Mixture, draws: int = DRAWS) -> Floor:
 
 def _sigma_ratios(sample_ND: Tensor, mixture: Mixture) -> tuple[float | None, ...]:
     """Of the samples within three sigma, about their own mean, with the cut undone."""
-    offset_NMD = sample_ND[:, None] - mixture.centre_MD.double()
-    distance_N, mode_N = offset_NMD.square().sum(2).min(1)
-    near_N = distance_N <= (WITHIN * mixture.sigma) ** 2
+    centre_MD = mixture.centre_MD.double()
+    distance_N, mode_N = torch.cdist(sample_ND, centre_MD).min(1)
+    near_N = distance_N <= WITHIN * mixture.sigma
+    offset_ND = (sample_ND - centre_MD[mode_N]) / mixture.sigma
     ratios: list[float | None] = []
-    for mode in range(len(mixture.centre_MD)):
-        mine_ND = offset_NMD[near_N & (mode_N == mode), mode] / mixture.sigma
+    for mode in range(len(centre_MD)):
+        mine_ND = offset_ND[near_N & (mode_N == mode)]
         ratio = uncut(float(mine_ND.var(0).mean())) if len(mine_ND) >= ENOUGH else math.inf
         ratios.append(ratio if math.isfinite(ratio) else None)
     return tuple(ratios)

@@ -92,6 +92,22 @@ def test_both_players_move_and_nothing_else_is_left_out_of_the_state(name: Name)
     assert torch.equal(game.samples(10), again.samples(10))
 
 
+@pytest.mark.usefixtures("_float64")
+@pytest.mark.parametrize("paid", [("r1",), ("r2",), ("r1", "r2")])
+def test_slopes_from_the_same_pass_are_those_of_passes_of_their_own(paid: tuple[str, ...]) -> None:
+    one = overlay(tiny("plain"), {f"penalties.{name}.gamma": 0.7 for name in paid})
+    same, own, without = (double(Game(one, mixture("ring"), SEEDS)) for _ in range(3))
+    assert same.sides is not None
+    own.sides = None
+    without.penalties = ()
+    for game in (same, own, without):
+        game.step(0)
+    key = "discriminator_optimiser.exp_avg.body.0.linear.weight_SIO"
+    moments = [game.state_dict()[key] for game in (same, own, without)]
+    assert torch.allclose(moments[0], moments[1], rtol=1e-9)
+    assert not torch.allclose(moments[0], moments[2], rtol=1e-3)
+
+
 def test_linear_layers_and_maxout_are_torchs() -> None:
     layer = Linear(3, 5, [stream(s, "test") for s in SEEDS], std=0.5)
     x = torch.randn(3, 7, 3)
