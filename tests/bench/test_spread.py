@@ -9,13 +9,19 @@ import pytest
 
 from ganlib.bench import spread
 from ganlib.bench.metrics_sides import features
+from ganlib.bench.stamp import source_digest
 from ganlib.evaluation.pairs import InRanks
 
 
 def stand_in(name: str, asked: dict) -> None:
     """Writes what a cell would, without a Ray: by one worker and by more the same values."""
     for figure in asked["figures"]:
-        told = {"size": asked["size"], "workers": asked["workers"], "values": {figure: 0.5}}
+        told = {
+            "size": asked["size"],
+            "workers": asked["workers"],
+            "values": {figure: 0.5},
+            "peak_mb": {"workers": 300.0 * asked["workers"], "asking": 200.0},
+        }
         path = spread._path(Path(asked["out"]), asked, figure)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(told))
@@ -37,9 +43,10 @@ def test_it_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.Mon
         "8 features, workers: 2",
     ]
     assert first["passed"]
+    assert first["megabytes"] == 800
     assert len(first["cells"]) == 12
     asked.clear()
-    (gone,) = tmp_path.glob("size-8-workers-2-*-prdc.json")
+    (gone,) = tmp_path.glob("size-8-workers-2-*-prdc-*.json")
     gone.unlink()
     assert spread.bench_evaluate(tmp_path, images=100, sizes=(4, 8))["cells"] == first["cells"]
     assert asked == [("8 features, workers: 2", ["prdc"])]
@@ -50,12 +57,38 @@ def test_a_value_that_differs_by_workers_fails(
 ) -> None:
     monkeypatch.setattr(spread, "_measure", stand_in)
     spread.bench_evaluate(tmp_path, images=100, sizes=(4,))
-    (path,) = tmp_path.glob("size-4-workers-2-*-kernel.json")
+    (path,) = tmp_path.glob("size-4-workers-2-*-kernel-*.json")
     path.write_text(path.read_text().replace("0.5", "0.50001"))
     told = spread.bench_evaluate(tmp_path, images=100, sizes=(4,))
     assert not told["passed"]
     assert told["differences"]["kernel at 4"] == pytest.approx(2e-5, rel=1e-3)
     assert told["differences"]["frechet at 4"] == 0
+
+
+def test_more_memory_than_is_promised_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spread, "_measure", stand_in)
+    assert not spread.bench_evaluate(tmp_path, images=100, sizes=(4,), workers=7)["passed"]
+
+
+def test_what_other_code_measured_is_measured_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(
+        spread, "_measure", lambda name, cell: asked.append(name) or stand_in(name, cell)
+    )
+    for digest in ("aaaa", "aaaa", "bbbb"):
+        monkeypatch.setattr(spread, "source_digest", lambda places, digest=digest: digest)
+        spread.bench_evaluate(tmp_path, images=100, sizes=(4,), workers=1)
+    assert len(asked) == 2
+
+
+def test_a_digest_follows_the_source() -> None:
+    whole, part = source_digest(("metrics",)), source_digest(("metrics/prdc.py",))
+    assert len(whole) == len(part) == 8
+    assert whole != part
 
 
 @pytest.mark.slow

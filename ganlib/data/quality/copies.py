@@ -42,7 +42,7 @@ class Copies:
 
 @dataclass(frozen=True)
 class _Looks:
-    """low_ND and detail_NX at unit length, and whole_NX; zeros for flat images."""
+    """low_ND at unit length, and whole_NX; zeros for flat images."""
 
     low_ND: Tensor
     whole_NX: Tensor
