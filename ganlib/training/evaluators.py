@@ -30,7 +30,7 @@ class Evaluator(Protocol):
     def wait(self, look: Look, seconds: float) -> bool:
         """Whether what it found is there within so many seconds; raises Unavailable.
 
-        A look that was lost with its process is asked for again, `RETRIES` times in a row.
+        Looks that were lost with a process are asked of another, of `RETRIES` in a run.
         """
 
     def close(self) -> None:
@@ -75,7 +75,6 @@ class ChildProcess:
             if time.monotonic() > deadline:
                 return False
             time.sleep(POLL_S)
-        self.lost = 0
         return True
 
     def close(self) -> None:
