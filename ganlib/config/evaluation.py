@@ -14,7 +14,13 @@ class EvaluationConfig(Config):
     samples: int | None = Field(default=None, ge=50)
     neighbours: int = Field(default=5, ge=1, le=50, description="k of coverage and its kin")
     repeats: int = Field(default=3, ge=2, le=50, description="sample sets, for the spread")
-    present_share: float = Field(default=0.02, gt=0, lt=1, description="a class is present above")
+    present_share: float = Field(
+        default=0.02,
+        gt=0,
+        lt=1,
+        description="a class is present from this share on, or from half of its share of the "
+        "real images where that is less",
+    )
     seed: int = Field(default=1_000, ge=0, lt=2**31)
     extractors: tuple[ExtractorConfig, ...] = Field(
         default=(JudgeFeatures(),),

@@ -45,7 +45,7 @@ class Scores(Mapping[str, float]):
     relative_coverage is coverage over that of real images at the same count; the intra-class ones
     are coverage of each class by what was asked to be of it (what was judged to be of it, from a
     generator that does not look at classes): their mean and least; class_entropy is in nats;
-    classes_present counts what `present_share` says.
+    classes_present counts those with `present_share`, or half of what real images have of them.
     """
 
     scaled_distance: float
@@ -303,6 +303,8 @@ def _scores(
     )
     judged_N = fake.judged()
     share_K = class_shares(judged_N, reference.classes)
+    # Other networks' classes are not the images'.
+    shown = present(share_K, reference.shares(), present_share) if reference.judging else math.nan
     return Scores(
         scaled_distance=apart / reference.trace if reference.trace else math.inf,
         frechet_distance=apart,
@@ -315,7 +317,7 @@ def _scores(
         intra_class_coverage_min=least_of(covered_K),
         label_agreement=agreement(fake.label_N, judged_N),
         class_entropy=entropy(share_K),
-        classes_present=float(present(share_K, present_share)),
+        classes_present=float(shown),
         share_K=tuple(share_K.tolist()),
     )
 
@@ -358,5 +360,5 @@ def _floors(
         "intra_class_coverage_min": least_of(covered_K),
         "label_agreement": agreement(reference.real.label_N, judged_N),
         "class_entropy": entropy(judged_K),
-        "classes_present": float(present(judged_K, present_share)),
+        "classes_present": float(present(judged_K, reference.shares(), present_share)),
     }

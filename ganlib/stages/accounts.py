@@ -52,7 +52,9 @@ def alarms(rows: Iterable[Row], model: ModelRef) -> Iterator[str]:
     present = known.get("classes_present")
     if present is not None and present.value is not None and present.floor is not None:
         missing = round(present.floor) - int(present.value)
-        if missing > 0:
+        if not round(present.floor):
+            yield "The judge finds none of the classes in real images: collapse cannot be told."
+        elif missing > 0:
             yield f"Collapsed: {missing} of {present.floor:.0f} classes are hardly generated."
     covered = known.get("relative_coverage")
     if covered is not None and covered.value is not None and covered.value < NARROW:

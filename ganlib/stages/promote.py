@@ -256,8 +256,16 @@ def _evidence(result: EvaluationResult, judge: JudgeScores, doubt: str = "") -> 
             m.metric: max(m.spread, grain) if m.metric in SHARES else m.spread
             for m in result.candidate.metrics
         },
-        doubt=doubt,
+        doubt=doubt or _unseen(result),
     )
+
+
+def _unseen(result: EvaluationResult) -> str:
+    """Where real images show no class, a generator that shows none has not collapsed by that."""
+    if _classes(result):
+        return ""
+    count = result.candidate.samples
+    return f"the judge finds none of the classes in {count} real images, so none can be missed"
 
 
 def _classes(evaluation: EvaluationResult) -> int:

@@ -16,9 +16,29 @@ def test_shares_entropy_and_presence_by_hand():
     share = class_shares(label, 4)
     assert share.tolist() == [0.5, 0.25, 0, 0.25]
     assert entropy(share) == pytest.approx(1.5 * math.log(2))
-    assert present(share, 0.02) == 3
-    assert present(share, 0.3) == 1
-    assert present(share, 0.25) == 3
+    assert present(share, share, 0.02) == 3
+    assert present(share, torch.ones(4), 0.3) == 1
+    assert present(share, torch.ones(4), 0.25) == 3
+
+
+@pytest.mark.parametrize("classes", [2, 40, 100, 1000])
+def test_the_truth_has_all_its_classes_however_many_there_are(classes):
+    """Also those whose share is what chance left of it: 40 have 2.5 % each, give or take .35 %."""
+    truth = torch.full((classes,), 1 / classes).double()
+    label = torch.multinomial(
+        truth, 50 * classes, replacement=True, generator=torch.Generator().manual_seed(0)
+    )
+    share = class_shares(label, classes)
+    assert present(truth, truth, 0.02) == classes
+    assert present(share, truth, 0.02) == classes
+    share[0] = 0
+    assert present(share, truth, 0.02) == classes - 1
+
+
+def test_a_class_without_real_images_needs_the_whole_share():
+    truth, share = torch.tensor([0.5, 0.5, 0.0]), torch.tensor([0.5, 0.5, 0.0])
+    assert present(share, truth, 0.02) == 2
+    assert present(torch.tensor([0.5, 0.4, 0.1]), truth, 0.02) == 3
 
 
 @pytest.mark.parametrize("classes", [1, 2, 10])

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import pytest
 
-from ganlib.config import PipelineConfig, overlay
+from ganlib import tracking
+from ganlib.config import PipelineConfig, PromotionConfig, overlay
 from ganlib.errors import ConfigError, NotFound
 from ganlib.stages import check, evaluate, pipelines, promote
 from ganlib.stages.context import Context
 from ganlib.stages.records import identity_of
 from ganlib.stages.sessions import session
 from ganlib.stages.status import status
-from ganlib.stages.values import Candidate, Classifiers, Decision, StageResult
+from ganlib.stages.values import (
+    Candidate,
+    Classifiers,
+    DatasetRef,
+    Decision,
+    Evaluated,
+    EvaluationResult,
+    JudgeScores,
+    Metric,
+    StageResult,
+)
+from ganlib.tracking.gate import decide as decided
 from ganlib.training import Journal, read_journal
 from tests.stages.conftest import Trained
 
@@ -112,6 +124,27 @@ def test_a_judge_that_is_refused_gates_no_generator(trained: Trained) -> None:
     assert f"its judge, {unsure.value.judge.uri}, was not promoted" in reason
     assert "the champion's" in reason
     assert unsure.value.champion == "models:/small-generator/1"
+
+
+def test_where_real_images_show_no_class_nobody_can_tell_a_collapse() -> None:
+    """A floor of no class would let every generator through."""
+    judge = JudgeScores.model_construct(accuracy=0.9)
+
+    def evidence(floor: float) -> tracking.Evidence:
+        present = Metric(metric="classes_present", value=0.0, spread=0.0, floor=floor)
+        return promote._evidence(
+            EvaluationResult.model_construct(
+                candidate=Evaluated.model_construct(judge="j", samples=50, metrics=(present,)),
+                dataset=DatasetRef.model_construct(classes=("a", "b")),
+            ),
+            judge,
+        )
+
+    gate = tracking.generator_gate(PromotionConfig(), 0)
+    verdict = decided(evidence(0.0), None, gate)
+    assert verdict.outcome == "cannot_tell"
+    assert "finds none of the classes in 50 real images" in verdict.reasons[0]
+    assert evidence(2.0).doubt == ""
 
 
 def test_a_promotion_killed_after_its_decision_ends_as_finished(trained: Trained) -> None:

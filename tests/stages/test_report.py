@@ -167,6 +167,7 @@ def rows(**values: tuple[float, float]) -> list[Row]:
     [
         ({"classes_present": (10.0, 10.0), "relative_coverage": (0.9, 1.0)}, "", ""),
         ({"classes_present": (7.0, 10.0)}, "", "Collapsed: 3 of 10 classes"),
+        ({"classes_present": (0.0, 0.0)}, "", "collapse cannot be told"),
         ({"relative_coverage": (0.2, 1.0)}, "", "covers 20% of what"),
         ({"copied_share": (0.4, 0.01)}, "", "40.0% of the samples are as near"),
         ({}, "stalled (discriminator won)", "Play stalled (discriminator won)."),
