@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ganlib.metrics import PrdcSums, class_shares, entropy, squared_radii
 from ganlib.metrics.neighbours import Distances
-from ganlib.metrics.support import NEAR
+from ganlib.metrics.support import near_radius
 
 WIDEST = 16  # pixels: finer detail tells nothing of variety
 NEIGHBOURS = 5
@@ -109,8 +109,7 @@ class Side:
 
     @staticmethod
     def of(real_NF: Tensor) -> Side:
-        near = float(squared_radii(real_NF, 1).quantile(NEAR))
-        return Side(real_NF, squared_radii(real_NF, NEIGHBOURS), near)
+        return Side(real_NF, squared_radii(real_NF, NEIGHBOURS), near_radius(real_NF))
 
     def measure(self, sample_NF: Tensor) -> dict[str, float]:
         """Of as many samples as there are real ones here.

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ganlib.evaluation.table import Row
-from ganlib.metrics import nearest_squared, of_share
+from ganlib.metrics import nearest_squared, of_share, quantile_apart
 
 # Queries beyond these tell little more, and each looks at every training image.
 MOST = 2000
@@ -23,7 +23,7 @@ COPY = 0.01
 class Memorisation:
     """`nearer` is the share of samples nearer to training images than to equally many held-out
     ones: one half if they are drawn from the truth, more if they follow what was trained on.
-    `copied` is the share that is nearer to some training image than one in a hundred real images
+    `copied` is the share that is as near to some training image as one in a hundred real images
     is. distance_N is how far each sample is from the nearest training image.
     """
 
@@ -51,14 +51,17 @@ def memorisation(
     distance_N = least_N.sqrt()
     return Memorisation(
         nearer=nearer / parts,
-        copied=float((distance_N < copy_distance).double().mean()),
+        copied=float((distance_N <= copy_distance).double().mean()),
         distance_N=distance_N,
     )
 
 
 def copy_distance(real_HF: Tensor, train_MF: Tensor) -> float:
-    """One real image in a hundred, not trained on, comes nearer to a training image than this."""
-    return float(nearest_squared(real_HF, train_MF).sqrt().quantile(COPY))
+    """One real image in a hundred comes nearer to a training image than this, which it is not.
+
+    Held-out images that were trained on too are left out: they would make it zero.
+    """
+    return quantile_apart(nearest_squared(real_HF, train_MF).sqrt(), COPY)
 
 
 def memorisation_rows(

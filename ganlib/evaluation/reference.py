@@ -17,7 +17,7 @@ from ganlib.errors import ConfigError
 from ganlib.evaluation.extractor import Extractor, Seen
 from ganlib.evaluation.kept import Kept
 from ganlib.evaluation.pairs import InRanks, Pairs
-from ganlib.metrics import PrdcSums, class_shares, scaled_distance
+from ganlib.metrics import PrdcSums, class_shares, quantile_apart, scaled_distance
 from ganlib.metrics.support import NEAR
 
 
@@ -82,7 +82,7 @@ class Reference:
 
     def near_radius(self) -> float:
         """The squared distance within which one real sample in a hundred has another one."""
-        return float(self.squared_radii(1).quantile(NEAR))
+        return quantile_apart(self.squared_radii(1), NEAR)
 
     def floor(self, neighbours: int) -> Floor:
         """The other real images against these; without any, one half of these against the other.

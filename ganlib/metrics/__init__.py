@@ -12,7 +12,7 @@ from ganlib.metrics.kernel import KernelMoments, KernelSums, kernel_distance
 from ganlib.metrics.modes import Modes, agreement, class_shares, divergence, entropy, present
 from ganlib.metrics.neighbours import nearest, nearest_squared, squared_radii
 from ganlib.metrics.prdc import Prdc, PrdcSums, coverage, prdc
-from ganlib.metrics.support import near_pairs, near_radius, support
+from ganlib.metrics.support import near_pairs, near_radius, quantile_apart, support
 from ganlib.metrics.within import class_coverage, class_distance, least_of, mean_of
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "of_share",
     "prdc",
     "present",
+    "quantile_apart",
     "scaled_distance",
     "squared_radii",
     "support",

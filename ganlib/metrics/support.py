@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
 from ganlib.metrics.intervals import of_count
@@ -21,7 +22,16 @@ NEAR = 0.01
 
 def near_radius(real_NF: Tensor) -> float:
     """The squared distance within which one real sample in a hundred has another one."""
-    return float(squared_radii(real_NF, 1).quantile(NEAR))
+    return quantile_apart(squared_radii(real_NF, 1), NEAR)
+
+
+def quantile_apart(distance_N: Tensor, share: float) -> float:
+    """The quantile of those that are not zero; 0 if there is none.
+
+    Where real images repeat exactly it still tells how near different ones come to each other.
+    """
+    apart = distance_N[distance_N > 0]
+    return float(torch.quantile(apart, share)) if len(apart) else 0.0
 
 
 def near_pairs(feature_NF: Tensor, squared_radius: float) -> int:

@@ -197,6 +197,16 @@ def test_the_support_of_few_images_is_their_number(tables):
         assert tables[fault]["support"].high is None, fault
 
 
+def test_copies_are_seen_though_held_out_images_were_trained_on_too(world):
+    """The nearest training image of one in fifty is itself, and 0 would be no distance."""
+    held, train = world.reference.real.feature_NF, world.train.feature_NF
+    leaked = torch.cat([held[:10], train[10:]])
+    copy = copy_distance(held, leaked)
+    assert copy == pytest.approx(copy_distance(held, train), rel=0.3)
+    assert memorisation(leaked, leaked, held, copy).copied == 1
+    assert memorisation(held, held, held, copy_distance(held, held)).copied == 1
+
+
 @pytest.mark.parametrize("shift", [0.0, 0.7])
 def test_shifted_gaussians_have_their_closed_form(shift):
     """N(0, I) and N(shift, 4 I): F shift^2 + F (2 - 1)^2, and the kernel's own expectation."""

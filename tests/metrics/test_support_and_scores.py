@@ -50,6 +50,12 @@ def test_a_pool_of_three_hundred_is_told_and_no_pool_is_not():
     assert fresh > 20_000
 
 
+def test_real_images_that_repeat_leave_a_radius():
+    real = torch.cat([cloud(800, 6), cloud(40, 6)])
+    assert near_radius(real) == pytest.approx(near_radius(cloud(800, 6)), rel=0.3)
+    assert near_radius(torch.zeros(9, 2).double()) == 0
+
+
 @pytest.mark.parametrize("columns", [10, 2048, 5000])
 @pytest.mark.parametrize("k", [1, 6])
 def test_the_kth_of_long_rows_is_that_of_sorting(columns, k):
