@@ -19,11 +19,11 @@ from ganlib.stages.durations import duration
 from ganlib.stages.values import (
     Best,
     Candidate,
-    Classifiers,
     DatasetRef,
     Decision,
     EvaluationResult,
     Forecast,
+    Judges,
     StageResult,
     Value,
 )
@@ -55,7 +55,7 @@ class PipelineResult(Config):
     stages: tuple[StageReport, ...] = ()
     forecast: Forecast | None = None
     dataset: DatasetRef | None = None
-    classifiers: Classifiers | None = None
+    judges: Judges | None = None
     best: Best | None = None
     candidate: Candidate | None = None
     evaluation: EvaluationResult | None = None
@@ -123,7 +123,7 @@ def run(
         progress = _Progress(pipeline, place, config)
         where = tasks.Place(home=place, fresh=fresh, pipeline=pipeline, flow_run_id=flow_run_id)
         with _true_end(pipeline, place, config):
-            api.check(config, home=place, fresh=fresh)
+            api.check(config, home=place, fresh=fresh, until=until)
             _stages(progress, where, config, until, sweeping)
         result = progress.result()
         api.finish(pipeline, home=place, verdict=result.verdict, description=_sentence(result))
@@ -136,7 +136,7 @@ def _stages(
 ) -> None:
     values, step = progress.values, progress.run
     sweeps_judge = config.sweep.target == "classifier"
-    judges: Classifiers | None = None
+    judges: Judges | None = None
     best: Best | None = None
 
     dataset = values["dataset"] = step(lambda: tasks.prepare(place, config))
@@ -151,7 +151,9 @@ def _stages(
         if until == "sweep":
             return
     tuned = best
-    judges = values["classifiers"] = step(lambda: tasks.classifiers(place, config, dataset, tuned))
+    judges = values["judges"] = api.networks(config) or step(
+        lambda: tasks.classifiers(place, config, dataset, tuned)
+    )
     if until == "classifiers":
         return
     if sweeping and not sweeps_judge:

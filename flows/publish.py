@@ -138,7 +138,7 @@ def _report(config: PipelineConfig, done: PipelineResult) -> str:
     lines = [f"# {_headline(done)}", "", f"{config.purpose}", ""]
     if done.decision:
         lines += [f"- {reason}" for reason in done.decision.reasons]
-        for model in (done.decision.generator, done.decision.judge):
+        for model in done.decision.registered():
             held = ", ".join(model.aliases) or "no alias"
             lines.append(f"- `{model.uri}` holds {held}")
     lines += ["", *links(done), ""]

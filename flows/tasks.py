@@ -13,6 +13,7 @@ from ganlib.stages.values import (
     DatasetRef,
     Decision,
     EvaluationResult,
+    Judges,
     StageResult,
 )
 
@@ -40,7 +41,7 @@ def classifiers(
 
 @stage_task("sweep")
 def sweep(
-    place: Place, config: PipelineConfig, dataset: DatasetRef, judges: Classifiers | None
+    place: Place, config: PipelineConfig, dataset: DatasetRef, judges: Judges | None
 ) -> StageResult[Best]:
     return api.sweep(config, dataset, judges, **dict(place))
 
@@ -50,7 +51,7 @@ def gan(
     place: Place,
     config: PipelineConfig,
     dataset: DatasetRef,
-    judges: Classifiers,
+    judges: Judges,
     best: Best | None,
 ) -> StageResult[Candidate]:
     return api.train_gan(config, dataset, judges, best, **dict(place))
@@ -61,7 +62,7 @@ def evaluate(
     place: Place,
     config: PipelineConfig,
     dataset: DatasetRef,
-    judges: Classifiers,
+    judges: Judges,
     candidate: Candidate,
 ) -> StageResult[EvaluationResult]:
     done = api.evaluate(config, dataset, judges, candidate, **dict(place))
@@ -75,6 +76,6 @@ def promote(
     config: PipelineConfig,
     candidate: Candidate,
     evaluation: EvaluationResult,
-    judges: Classifiers,
+    judges: Judges,
 ) -> StageResult[Decision]:
     return api.promote(config, candidate, evaluation, judges, **dict(place))

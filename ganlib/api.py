@@ -7,12 +7,14 @@
         run = api.begin(recipe)
         data = api.prepare(recipe, pipeline=run).value
         api.ready(recipe, data)
-        classifiers = api.train_classifiers(recipe, data, pipeline=run).value
-        best = api.sweep(recipe, data, classifiers, pipeline=run).value
-        candidate = api.train_gan(recipe, data, classifiers, best, pipeline=run).value
-        evaluation = api.evaluate(recipe, data, classifiers, candidate, pipeline=run).value
-        decision = api.promote(recipe, candidate, evaluation, classifiers, pipeline=run).value
+        judges = api.train_classifiers(recipe, data, pipeline=run).value
+        best = api.sweep(recipe, data, judges, pipeline=run).value
+        candidate = api.train_gan(recipe, data, judges, best, pipeline=run).value
+        evaluation = api.evaluate(recipe, data, judges, candidate, pipeline=run).value
+        decision = api.promote(recipe, candidate, evaluation, judges, pipeline=run).value
         api.finish(run, verdict=decision.verdict)
+
+Of images without classes no classifier is trained: `judges = api.networks(recipe)` in its place.
 
 What all functions share: `home` is the folder everything is kept in (default: `GANLIB_HOME`, or
 `.ganlib`); `fresh` ignores what was done before and destroys nothing; `pipeline` is the run it
@@ -47,6 +49,7 @@ __all__ = [
     "finish",
     "forecast",
     "logs",
+    "networks",
     "predict",
     "prepare",
     "promote",
@@ -82,15 +85,22 @@ def unsent(home: Path | str | None = None) -> int:
     return sessions.unsent(Home.open(home))
 
 
-def check(config: PipelineConfig, *, home: Path | str | None = None, fresh: bool = False) -> None:
-    """Refuse, before anything is started, what a later stage would stumble over.
+def check(
+    config: PipelineConfig,
+    *,
+    home: Path | str | None = None,
+    fresh: bool = False,
+    until: str = "promote",
+) -> None:
+    """Refuse, before anything is started, what a stage up to `until` would stumble over.
 
     Images that are plainly not there (it looks at names and decodes nothing), models to start from
-    that do not exist, functions of your own that cannot be imported. Raises DataError, ConfigError.
+    that do not exist, networks and functions that cannot be imported. Raises DataError or
+    ConfigError.
     """
     from ganlib.stages import check as stage
 
-    stage.check(Home.open(home), config, fresh=fresh)
+    stage.check(Home.open(home), config, fresh=fresh, until=until)
 
 
 def ready(
@@ -194,17 +204,30 @@ def train_classifiers(
     pipeline: str | None = None,
     flow_run_id: str | None = None,
 ) -> values.StageResult[values.Classifiers]:
-    """The judge and the selector. `best` is of a sweep whose target is the classifier."""
+    """The judge and the selector. `best` is of a sweep whose target is the classifier.
+
+    Raises ConfigError where the images have no classes: `networks` judge them.
+    """
     from ganlib.stages import classifiers as stage
 
     with opened(config, "classifiers", home, fresh, pipeline, flow_run_id) as context:
         return stage.run(context, dataset, best)
 
 
+def networks(config: PipelineConfig) -> values.Networks | None:
+    """The judge and the selector of images without classes; none where classifiers are trained.
+
+    Raises ConfigError for a network that is not there, with the command that installs it.
+    """
+    from ganlib.stages import judges
+
+    return judges.networks(config)
+
+
 def sweep(
     config: PipelineConfig,
     dataset: values.DatasetRef,
-    classifiers: values.Classifiers | None = None,
+    judges: values.Judges | None = None,
     *,
     home: Path | str | None = None,
     fresh: bool = False,
@@ -213,19 +236,19 @@ def sweep(
 ) -> values.StageResult[values.Best]:
     """Trials over `config.sweep.space`; one trial, or an empty space, trains nothing.
 
-    `classifiers` may be none when the target is the classifier: then sweep first and give the
+    `judges` may be none when the target is the classifier: then sweep first and give the
     result to `train_classifiers`.
     """
     from ganlib.stages import sweep as stage
 
     with opened(config, "sweep", home, fresh, pipeline, flow_run_id) as context:
-        return stage.run(context, dataset, classifiers)
+        return stage.run(context, dataset, judges)
 
 
 def train_gan(
     config: PipelineConfig,
     dataset: values.DatasetRef,
-    classifiers: values.Classifiers,
+    judges: values.Judges,
     best: values.Best | None = None,
     *,
     home: Path | str | None = None,
@@ -237,13 +260,13 @@ def train_gan(
     from ganlib.stages import gan as stage
 
     with opened(config, "gan", home, fresh, pipeline, flow_run_id) as context:
-        return stage.run(context, dataset, classifiers, best)
+        return stage.run(context, dataset, judges, best)
 
 
 def evaluate(
     config: PipelineConfig,
     dataset: values.DatasetRef,
-    classifiers: values.Classifiers,
+    judges: values.Judges,
     candidate: values.Candidate,
     *,
     home: Path | str | None = None,
@@ -251,25 +274,25 @@ def evaluate(
     pipeline: str | None = None,
     flow_run_id: str | None = None,
 ) -> values.StageResult[values.EvaluationResult]:
-    """The candidate and the judge on the held-out split, with spreads, floors and pictures."""
+    """The candidate, and the judge if it was trained, on the held-out split: rows and pictures."""
     from ganlib.stages import evaluate as stage
 
     with opened(config, "evaluate", home, fresh, pipeline, flow_run_id) as context:
-        return stage.run(context, dataset, classifiers, candidate)
+        return stage.run(context, dataset, judges, candidate)
 
 
 def promote(
     config: PipelineConfig,
     candidate: values.Candidate,
     evaluation: values.EvaluationResult,
-    classifiers: values.Classifiers,
+    judges: values.Judges,
     *,
     home: Path | str | None = None,
     fresh: bool = False,
     pipeline: str | None = None,
     flow_run_id: str | None = None,
 ) -> values.StageResult[values.Decision]:
-    """Register generator and judge, and make them champion if the gates agree.
+    """Register the generator, and the judge if it was trained; champion if the gates agree.
 
     A refusal is an answer, not an error: look at `value.verdict` and `value.reasons`. The registry
     is asked each time; `reused` says that it held this decision already.
@@ -277,7 +300,7 @@ def promote(
     from ganlib.stages import promote as stage
 
     with opened(config, "promote", home, fresh, pipeline, flow_run_id) as context:
-        return stage.run(context, candidate, evaluation, classifiers)
+        return stage.run(context, candidate, evaluation, judges)
 
 
 def rollback(

@@ -48,11 +48,13 @@ class Options:
         from ganlib.config import load, overlay, parse_assignments
 
         changes = parse_assignments(self.assignments)
-        if target == "folder" and not any(path.startswith("data.source") for path in changes):
+        if target in ("folder", "unlabelled") and not any(
+            path.startswith("data.source") for path in changes
+        ):
             raise ConfigError(
-                "the recipe folder has no images of its own: give the folder itself",
+                f"the recipe {target} has no images of its own: give the folder itself",
                 where="data.source.path",
-                hint="ganlib run path/to/folder; a folder of that name is given as folder/",
+                hint=f"ganlib run path/to/folder; a folder of that name is given as {target}/",
             )
         return overlay(load(DEFAULT_TARGET if target is None else target), changes)
 

@@ -58,7 +58,9 @@ def execute(
     config = options.config(target)
     home = Home.open(options.place)
     _room(home.root)
-    api.check(config, home=home.root, fresh=options.fresh)
+    api.check(config, home=home.root, fresh=options.fresh, until=stages[-1])
+    fixed = api.networks(config) if "classifiers" in stages else None
+    stages = tuple(stage for stage in stages if fixed is None or stage != "classifiers")
     times: dict[str, float] = {}
     stream = sys.stderr if options.json else sys.stdout
     with ExitStack() as stack:
@@ -68,6 +70,11 @@ def execute(
         view = stack.enter_context(watching(home.spool, stages, stream, title))
         if said := taken(target):
             view.say(said)
+        if fixed is not None:
+            view.say(
+                "the images have no classes: no classifier is trained, "
+                f"{fixed.judge.name} judges and {fixed.selector.name} selects"
+            )
         with _ready(home.root, view) as flow_of:
             flow = flow_of(load)
             stack.enter_context(_heard(view))

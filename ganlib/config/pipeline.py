@@ -8,10 +8,12 @@ from ganlib.config.base import Config, Refusal
 from ganlib.config.classifier import ClassifierConfig
 from ganlib.config.cluster import ClusterConfig
 from ganlib.config.custom import Custom
-from ganlib.config.data import DataConfig
+from ganlib.config.data import DataConfig, Unlabelled
 from ganlib.config.evaluation import EvaluationConfig, PromotionConfig
 from ganlib.config.gan import GanConfig
+from ganlib.config.judging import ByClassifiers, ByNetworks, Judging
 from ganlib.config.sweep import SweepConfig
+from ganlib.config.unlabelled import refusal
 
 
 class PipelineConfig(Config):
@@ -27,6 +29,34 @@ class PipelineConfig(Config):
     evaluation: EvaluationConfig = EvaluationConfig()
     promotion: PromotionConfig = PromotionConfig()
     cluster: ClusterConfig = ClusterConfig()
+    judging: Judging = ByClassifiers()
+
+    @model_validator(mode="after")
+    def _judged_by_what_there_is(self) -> PipelineConfig:
+        unlabelled = isinstance(self.data.source, Unlabelled)
+        if unlabelled and not isinstance(self.judging, ByNetworks):
+            raise ValueError(
+                "the images of data.source unlabelled have no classes, and judging is by "
+                "classifiers: set judging=networks, as the recipe unlabelled does"
+            )
+        if isinstance(self.judging, ByNetworks):
+            if not unlabelled:
+                raise ValueError(
+                    f"judging is by networks, which tell nothing of classes, and the images of "
+                    f"data.source {self.data.source.kind} have some: set judging=classifiers "
+                    "(evaluation.extractors has networks look beside the judge)"
+                )
+            reason = refusal(
+                gan=self.gan,
+                classifier=self.classifier,
+                sweep=self.sweep,
+                evaluation=self.evaluation,
+                promotion=self.promotion,
+                judging=self.judging,
+            )
+            if reason:
+                raise ValueError(reason)
+        return self
 
     @model_validator(mode="after")
     def _batches_divide(self) -> PipelineConfig:

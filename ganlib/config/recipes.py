@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from ganlib.config.layout import layout
 from ganlib.config.overlay import nearest, parse
 from ganlib.config.pipeline import PipelineConfig
 from ganlib.errors import ConfigError, NotFound
@@ -40,7 +41,8 @@ def load_recipe(name: str) -> PipelineConfig:
 
 
 def load(target: str) -> PipelineConfig:
-    """A recipe's name, a YAML file, or a folder of images (recipe `folder` with that path).
+    """A recipe's name, a YAML file, or a folder of images: with that path the recipe `folder`, or
+    `unlabelled` where no subfolders name classes (`layout` decides).
 
     A recipe is meant by its bare name, so `digits/` and `./digits` are folders. Raises NotFound for
     what is none of them and ConfigError for a file that is not valid.
@@ -69,11 +71,12 @@ def load(target: str) -> PipelineConfig:
 
 
 def _folder(path: Path) -> PipelineConfig:
-    tree: dict[str, Any] = yaml.safe_load(recipe_text("folder"))
-    tree["data"]["source"] = {"kind": "folder", "path": str(path.resolve())}
+    recipe = "unlabelled" if layout(path) == "unlabelled" else "folder"
+    tree: dict[str, Any] = yaml.safe_load(recipe_text(recipe))
+    tree["data"]["source"]["path"] = str(path.resolve())
     words = "".join(c if c.isascii() and c.isalnum() else "-" for c in path.resolve().name.lower())
     tree["name"] = words.strip("-")[:60] or "folder"
-    return parse(PipelineConfig, tree, "recipe folder")
+    return parse(PipelineConfig, tree, f"recipe {recipe}")
 
 
 def _read(text: str, origin: str) -> PipelineConfig:

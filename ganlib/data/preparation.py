@@ -17,7 +17,7 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
-from ganlib.config import DataConfig, fingerprint
+from ganlib.config import DataConfig, Unlabelled, fingerprint
 from ganlib.data import shards, sources
 from ganlib.data.blocks import Block, OpenSource, Pixels
 from ganlib.data.catalogue import Catalogue
@@ -70,12 +70,13 @@ def source_state(config: DataConfig, search: Sequence[Path] = ()) -> str:
 
 def _open(config: DataConfig, around: Surroundings) -> OpenSource:
     source = sources.build(config.source, around)
-    if len(source.classes) < 2:
+    if len(source.classes) < 2 and not isinstance(config.source, Unlabelled):
         raise DataError(
             f"there is only one class ({', '.join(source.classes)}); at least two are needed, "
             "since a classifier judges the images",
             where=config.source.kind,
-            hint="put images of a second class into a folder of their own",
+            hint="put images of a second class into a folder of their own, or all images into one "
+            "folder, whose recipe is unlabelled",
         )
     return source
 

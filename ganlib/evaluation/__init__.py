@@ -16,7 +16,7 @@ from ganlib.evaluation.memory import Memorisation, copy_distance, memorisation, 
 from ganlib.evaluation.missing import missed, missing_picture
 from ganlib.evaluation.nearest import NearestNeighbours, among, nearest_neighbours
 from ganlib.evaluation.reference import Floor, Reference
-from ganlib.evaluation.sampling import balanced_labels, generate, grid_labels, render
+from ganlib.evaluation.sampling import balanced_labels, generate, grid_labels, grid_names, render
 from ganlib.evaluation.score import (
     SampleSet,
     Scores,
@@ -52,6 +52,7 @@ __all__ = [
     "generate",
     "generated_images",
     "grid_labels",
+    "grid_names",
     "interpolate",
     "memorisation",
     "memorisation_rows",

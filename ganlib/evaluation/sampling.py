@@ -5,12 +5,16 @@ N samples, H W pixels, C channels, K classes, Z latent, B a batch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from ganlib.models import kind_of, noise, to_uint8
+
+ALONE = 8
+"""Rows of a grid of images without classes."""
 
 
 def generate(generator: nn.Module, seed_N: Tensor, label_N: Tensor, batch: int = 256) -> Tensor:
@@ -67,7 +71,17 @@ def balanced_labels(count: int, shares: Tensor | int) -> Tensor:
 
 
 def grid_labels(classes: int, columns: int, most_rows: int = 16) -> Tensor:
-    """One class to a row of `columns`, at most `most_rows` classes evenly chosen from all."""
-    rows = min(classes, most_rows)
+    """One class to a row of `columns`, at most `most_rows` classes evenly chosen from all.
+
+    A single class is none, and has up to ALONE rows.
+    """
+    rows = min(classes if classes > 1 else ALONE, most_rows)
     row_R = torch.arange(rows) * classes // rows
     return row_R.repeat_interleave(columns)
+
+
+def grid_names(names: Sequence[str], label_N: Tensor, columns: int) -> tuple[str, ...]:
+    """What stands beside each row of such a grid; nothing where a single class is none."""
+    if len(names) == 1:
+        return ()
+    return tuple(names[label] for label in label_N[::columns].tolist())

@@ -46,6 +46,7 @@ class Scores(Mapping[str, float]):
     are coverage of each class by what was asked to be of it (what was judged to be of it, from a
     generator that does not look at classes): their mean and least; class_entropy is in nats;
     classes_present counts those with `present_share`, or half of what real images have of them.
+    All that is about classes is NaN, and share_K empty, where nobody judged them.
     """
 
     scaled_distance: float
@@ -75,6 +76,13 @@ class Scores(Mapping[str, float]):
 
 
 _METRICS = tuple(field.name for field in fields(Scores) if field.name != "share_K")
+_ABOUT_CLASSES = (
+    "intra_class_coverage",
+    "intra_class_coverage_min",
+    "label_agreement",
+    "class_entropy",
+    "classes_present",
+)
 
 
 def score(
@@ -170,8 +178,10 @@ def tabulate(
     names = names or tuple(map(str, range(reference.classes)))
     floors = _floors(reference, neighbours, present_share, names)
     found: dict[str, list[float]] = {}
+    shares: list[tuple[float, ...]] = []
     for taken in sets:
         scores = _scores(taken, reference, neighbours, present_share)
+        shares.append(scores.share_K)
         more = details(
             reference.real,
             taken.fake,
@@ -197,10 +207,9 @@ def tabulate(
         )
         for metric, values in found.items()
     ]
-    shares = [class_shares(taken.fake.judged(), reference.classes).tolist() for taken in sets]
     return EvaluationTable(
         rows=(*rows, _support(reference, sets)),
-        share_K=tuple(map(fmean, zip(*shares, strict=True))) if reference.judging else (),
+        share_K=tuple(map(fmean, zip(*shares, strict=True))),
         real_share_K=tuple(reference.shares().tolist()),
         spread={
             metric: deviation(values) if len(values) > 1 else 0.0
@@ -293,18 +302,7 @@ def _scores(
     fake = taken.fake
     found, floor = taken.sums.finish(neighbours), reference.floor(neighbours)
     apart = reference.pairs.distance(reference.real.feature_NF, fake.feature_NF)
-    covered_K = class_coverage(
-        reference.real.feature_NF,
-        reference.real.label_N,
-        fake.feature_NF,
-        taken.of_class_N,
-        classes=reference.classes,
-        k=neighbours,
-    )
-    judged_N = fake.judged()
-    share_K = class_shares(judged_N, reference.classes)
-    # Other networks' classes are not the images'.
-    shown = present(share_K, reference.shares(), present_share) if reference.judging else math.nan
+    told = _of_classes(taken, reference, neighbours, present_share) if reference.judging else {}
     return Scores(
         scaled_distance=apart / reference.trace if reference.trace else math.inf,
         frechet_distance=apart,
@@ -313,13 +311,31 @@ def _scores(
         density=found.density,
         precision=found.precision,
         recall=found.recall,
-        intra_class_coverage=mean_of(covered_K),
-        intra_class_coverage_min=least_of(covered_K),
-        label_agreement=agreement(fake.label_N, judged_N),
-        class_entropy=entropy(share_K),
-        classes_present=float(shown),
-        share_K=tuple(share_K.tolist()),
+        share_K=tuple(class_shares(fake.judged(), reference.classes).tolist()) if told else (),
+        **{metric: told.get(metric, math.nan) for metric in _ABOUT_CLASSES},
     )
+
+
+def _of_classes(
+    taken: SampleSet, reference: Reference, neighbours: int, present_share: float
+) -> dict[str, float]:
+    covered_K = class_coverage(
+        reference.real.feature_NF,
+        reference.real.label_N,
+        taken.fake.feature_NF,
+        taken.of_class_N,
+        classes=reference.classes,
+        k=neighbours,
+    )
+    judged_N = taken.fake.judged()
+    share_K = class_shares(judged_N, reference.classes)
+    return {
+        "intra_class_coverage": mean_of(covered_K),
+        "intra_class_coverage_min": least_of(covered_K),
+        "label_agreement": agreement(taken.fake.label_N, judged_N),
+        "class_entropy": entropy(share_K),
+        "classes_present": float(present(share_K, reference.shares(), present_share)),
+    }
 
 
 def _floors(

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganlib.config import PipelineConfig
+from ganlib.stages import judges
 from ganlib.stages.durations import duration
 from ganlib.stages.origins import Origins, Training
-from ganlib.stages.values import DatasetRef, ModelRef
+from ganlib.stages.values import DatasetRef, JudgeRef, ModelRef
 
 if TYPE_CHECKING:
     from ganlib.evaluation import Row
@@ -75,23 +76,29 @@ def alarms(rows: Iterable[Row], model: ModelRef) -> Iterator[str]:
 def trained(
     config: PipelineConfig,
     dataset: DatasetRef,
-    judge: ModelRef,
+    judge: JudgeRef,
     model: ModelRef,
     belongs: Mapping[str, Any],
 ) -> Terms:
     counts = ", ".join(f"{count:,} {split}" for split, count in dataset.counts.items())
     told = [
         ("data", f"{dataset.size} x {dataset.size} x {dataset.channels}, {counts} images"),
-        ("classes", f"{len(dataset.classes)}: {_some(dataset.classes)}"),
+        ("classes", _classes(dataset)),
         ("source", _source(config)),
         ("generator", _network(belongs, "generator")),
         ("discriminator", _network(belongs, "discriminator")),
         ("objective", _objective(belongs)),
         ("trained for", f"{model.images:,} images" if model.images else ""),
         ("on", _where(belongs)),
-        ("judge", f"{judge.fingerprint}, trained for {judge.images:,} images"),
+        ("judge", judges.told(judge)),
     ]
     return tuple((name, text) for name, text in told if text)
+
+
+def _classes(dataset: DatasetRef) -> str:
+    if not dataset.labelled:
+        return "none: the images are unlabelled"
+    return f"{len(dataset.classes)}: {_some(dataset.classes)}"
 
 
 def _source(config: PipelineConfig) -> str:
@@ -194,7 +201,11 @@ def _cell(text: str) -> str:
 
 
 def cost(
-    past: Origins, run: Training, belongs: Mapping[str, Any], evaluating: float
+    past: Origins,
+    run: Training,
+    belongs: Mapping[str, Any],
+    evaluating: float,
+    judge: JudgeRef,
 ) -> tuple[Table, tuple[str, ...]]:
     """Seconds of each stage when its work was done; of this evaluation up to the report."""
     from ganlib.evaluation.report import Table
@@ -215,8 +226,8 @@ def cost(
                 f"Training the generator took {minutes * threads:.3g} CPU-minutes at most "
                 f"({minutes:.3g} minutes on {threads} thread{'s' * (threads != 1)})."
             )
-    names = ("prepare", "classifiers", "sweep", "gan")
-    gone = [n for n in names if getattr(past, n) is None]
+    wanted = ["prepare", "sweep", "gan"] + ["classifiers"] * (judge.kind == "classifier")
+    gone = [name for name in wanted if getattr(past, name) is None]
     if gone:
         notes.append(f"Not recorded in this home: {', '.join(gone)}.")
     return Table(("stage", "time", ""), tuple(rows), ("time",)), tuple(notes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from ganlib.config import (
@@ -16,19 +16,25 @@ from ganlib.config import (
 from ganlib.config.code import find
 from ganlib.config.custom import resolve
 from ganlib.errors import ConfigError, NotFound, StorageError
-from ganlib.stages import named, prepare, space, why
+from ganlib.stages import classifiers, judges, named, prepare, space, why
 from ganlib.stages.values import DatasetRef
 from ganlib.storage import Home, read_json
 
 
-def check(home: Home, config: PipelineConfig, *, fresh: bool = False) -> None:
-    """The source of images, the models to start from, and the user's own parts are there.
+def check(
+    home: Home, config: PipelineConfig, *, fresh: bool = False, until: str = "promote"
+) -> None:
+    """The source of images, the models to start from, networks and the user's own parts are there.
 
     Modules of a user's own are imported, torch with them perhaps, only if there is a stage to do,
     and what the extractors of an evaluation need is asked for only then.
     Raises ConfigError, DataError or NotFound naming the key.
     """
     space.check(config)
+    if until == "classifiers":
+        classifiers.required(config)
+    if until != "prepare":
+        judges.networks(config)
     prepare.parts(config)
     _start(home, config, "classifier", "classifier", config.classifier)
     _start(home, config, "generator", "gan", config.gan)
@@ -69,7 +75,7 @@ def _same_images(name: str, found: Mapping[str, Any], dataset: DatasetRef) -> No
     ours = dataset.classes, dataset.size, dataset.channels
     if theirs == ours:
         return
-    was, now = (f"{len(k)} classes at {hw} pixels in {c} channels" for k, hw, c in (theirs, ours))
+    was, now = (f"{_classes(k)} at {hw} pixels in {c} channels" for k, hw, c in (theirs, ours))
     other = sorted(set(theirs[0]) ^ set(ours[0]))
     raise ConfigError(
         f"the champion of {name} was made for other images: {was}, and the data has {now}"
@@ -77,6 +83,11 @@ def _same_images(name: str, found: Mapping[str, Any], dataset: DatasetRef) -> No
         where="name",
         hint="the two cannot be compared: give the pipeline another name, --set name=...",
     )
+
+
+def _classes(names: Sequence[str]) -> str:
+    """A single class is none."""
+    return f"{len(names)} classes" if len(names) > 1 else "no classes"
 
 
 def _start(

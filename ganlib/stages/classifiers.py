@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ganlib.config import ClassifierConfig, PipelineConfig, overlay
+from ganlib.config import ByNetworks, ClassifierConfig, PipelineConfig, overlay
+from ganlib.errors import ConfigError
 from ganlib.stages import training_runs
 from ganlib.stages.context import Context
 from ganlib.stages.keys import code
@@ -19,6 +20,17 @@ def settings(config: PipelineConfig, best: Best | None) -> ClassifierConfig:
     if best is not None and best.target == "classifier":
         return overlay(config, best.overlay).classifier
     return config.classifier
+
+
+def required(config: PipelineConfig) -> None:
+    """Raises ConfigError where there are no classes for a classifier to learn."""
+    if isinstance(config.judging, ByNetworks):
+        raise ConfigError(
+            "the images have no classes, so no classifier is trained",
+            where="judging",
+            hint=f"{config.judging.gate.kind} gates and {config.judging.selector.kind} selects in "
+            "its place, and both are there already; go on to the GAN",
+        )
 
 
 def parts(
@@ -37,6 +49,7 @@ def parts(
 def run(
     context: Context, dataset: DatasetRef, best: Best | None = None
 ) -> StageResult[Classifiers]:
+    required(context.config)
     return run_stage(
         context,
         "classifiers",

@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from ganlib.config import PipelineConfig
 from ganlib.errors import DataError
-from ganlib.stages import evidence, opinions, report, sharing, training_runs
+from ganlib.stages import evidence, judges, opinions, report, sharing, training_runs
 from ganlib.stages.context import Context
 from ganlib.stages.keys import stage_key
 from ganlib.stages.records import Work, run_stage
 from ganlib.stages.values import (
     Candidate,
-    Classifiers,
     DatasetRef,
     Evaluated,
     EvaluationResult,
+    JudgeRef,
+    Judges,
     JudgeScores,
     Metric,
     MetricRow,
@@ -33,19 +34,19 @@ from ganlib.stages.values import (
 
 if TYPE_CHECKING:
     from ganlib.data import Dataset, Images, StoredImages
-    from ganlib.evaluation import ClassifierExtractor, EvaluationTable, Row
+    from ganlib.evaluation import EvaluationTable, Extractor, Row
     from ganlib.evaluation.kept import Kept
     from ganlib.models import LoadedModel
 
 
 def parts(
-    config: PipelineConfig, dataset: DatasetRef, classifiers: Classifiers, candidate: Candidate
+    config: PipelineConfig, dataset: DatasetRef, chosen: Judges, candidate: Candidate
 ) -> dict[str, Any]:
-    return _parts(config, dataset, classifiers.judge, candidate.model)
+    return _parts(config, dataset, chosen.judge, candidate.model)
 
 
 def _parts(
-    config: PipelineConfig, dataset: DatasetRef, judge: ModelRef, model: ModelRef
+    config: PipelineConfig, dataset: DatasetRef, judge: JudgeRef, model: ModelRef
 ) -> dict[str, Any]:
     return {
         "evaluation": config.evaluation,
@@ -56,15 +57,15 @@ def _parts(
 
 
 def run(
-    context: Context, dataset: DatasetRef, classifiers: Classifiers, candidate: Candidate
+    context: Context, dataset: DatasetRef, chosen: Judges, candidate: Candidate
 ) -> StageResult[EvaluationResult]:
-    return run_model(context, dataset, classifiers.judge, candidate.model)
+    return run_model(context, dataset, chosen.judge, candidate.model)
 
 
 def run_model(
     context: Context,
     dataset: DatasetRef,
-    judge: ModelRef,
+    judge: JudgeRef,
     model: ModelRef,
     label: str = "evaluate",
 ) -> StageResult[EvaluationResult]:
@@ -81,33 +82,34 @@ def run_model(
 
 
 def _evaluate(
-    work: Work, dataset: DatasetRef, judge: ModelRef, model: ModelRef
+    work: Work, dataset: DatasetRef, judge: JudgeRef, model: ModelRef
 ) -> EvaluationResult:
     from ganlib.data import Dataset
-    from ganlib.evaluation import ClassifierExtractor, Row, sample_sets, tabulate
+    from ganlib.evaluation import Row, sample_sets, tabulate
     from ganlib.evaluation.reference import build
     from ganlib.models import load_model
 
     begun, config = time.monotonic(), work.context.config.evaluation
     data = Dataset.open(Path(dataset.folder), dataset.fingerprint)
-    loaded, judging = load_model(Path(model.folder)), load_model(Path(judge.folder))
+    loaded = load_model(Path(model.folder))
     _check_classes(data, loaded, model.folder)
     device = _device(work.context.config)
     loaded.module.to(device)
-    judging.module.to(device)
-    extractor = ClassifierExtractor(judging, sharing.extractor_name(judge))
+    extractor = judges.extractor(judge, data.channels, device)
     kept = sharing.kept(work, dataset, judge, device)
     work.journal.params({"evaluation": config.model_dump(mode="json"), "extractor": extractor.name})
     work.journal.dataset(work.context.config.name, dataset.fingerprint, dataset.folder)
     held, train = data.load("test"), _learnt_from(work.context.config, data)
     samples = min(config.samples or len(held), len(held))
-    with sharing.shared(work, samples, model, judge) as by:
+    with sharing.shared(work, samples, model, judge, data.channels) as by:
         reference = build(
             held.image_NHWC,
             held.label_N,
             extractor,
             config.samples,
             config.seed,
+            classes=len(data.classes),
+            judging=judge.kind == "classifier",
             other_NHWC=train.image_NHWC,
             other_label_N=train.label_N,
             pairs=by,
@@ -154,7 +156,8 @@ def _evaluate(
         run=work.identity.id,
     )
     work.journal.metrics(model.images, _readings(evaluated))
-    scores = _judge(work, extractor, data, kept)
+    scores = _judge(work, extractor, data, kept) if judge.kind == "classifier" else None
+    confusion = {"judge_confusion": str(work.folder / "judge_confusion.png")} if scores else {}
     pages = report.write(
         work,
         report.Evaluation(
@@ -164,8 +167,8 @@ def _evaluate(
             generator=generator,
             found=told,
             samples=reference.samples,
-            judge_rows=tuple(Row(**row.model_dump()) for row in scores.rows),
-            pictures={**drawn, "judge_confusion": str(work.folder / "judge_confusion.png")},
+            judge_rows=tuple(Row(**row.model_dump()) for row in scores.rows) if scores else (),
+            pictures={**drawn, **confusion},
             rival_key=lambda other: stage_key(
                 "evaluate", _parts(work.context.config, dataset, judge, other)
             ),
@@ -258,7 +261,7 @@ def _readings(evaluated: Evaluated) -> dict[str, float]:
     return readings
 
 
-def _judge(work: Work, extractor: ClassifierExtractor, data: Dataset, kept: Kept) -> JudgeScores:
+def _judge(work: Work, extractor: Extractor, data: Dataset, kept: Kept) -> JudgeScores:
     """The confusion matrix as a table and a picture, and the accuracy with it."""
     from ganlib.evaluation import NOISES, classifier_rows, pictures, under_noise
     from ganlib.evaluation.classifier import accuracy_from
@@ -303,5 +306,5 @@ def _judge(work: Work, extractor: ClassifierExtractor, data: Dataset, kept: Kept
 
 def _describe(made: EvaluationResult) -> str:
     text = training_runs.readings(made.candidate.values())
-    count, judge = made.candidate.samples, made.judge.accuracy
-    return f"On {count:,} held-out images: {text}; the judge {judge:.1%}."
+    judge = f"; the judge {made.judge.accuracy:.1%}" if made.judge else ""
+    return f"On {made.candidate.samples:,} held-out images: {text}{judge}."

@@ -5,7 +5,8 @@ N images, F features.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ganlib.stages.records import Work
 
@@ -57,13 +58,13 @@ def pictures_of(
     """A grid by class, real beside generated, the classes' shares, and the nearest neighbours."""
     import torch
 
-    from ganlib.evaluation import among, generate, grid_labels, pictures
+    from ganlib.evaluation import among, generate, grid_labels, grid_names, pictures
 
     scale = max(1, round(48 / data.size))
     label_N = grid_labels(len(data.classes), COLUMNS)
     seed_N = torch.arange(len(label_N)) + work.context.config.evaluation.seed
     image_NHWC = generate(generator, seed_N, label_N)
-    names = [data.classes[label] for label in label_N[::COLUMNS].tolist()]
+    names = grid_names(data.classes, label_N, COLUMNS)
     step = max(1, len(image_NHWC) // NEAREST)
     some_NHWC = image_NHWC[::step][:NEAREST]
     near = among(extractor(some_NHWC)[0], train_NF)
@@ -122,16 +123,19 @@ def closest(
     return work.picture(clock, "closest", near.picture(image_NHWC, train.image_NHWC, scale=scale))
 
 
-def _beside(data: Dataset, image_NHWC: Any, label_N: Any, names: list[str], scale: int) -> bytes:
+def _beside(
+    data: Dataset, image_NHWC: Tensor, label_N: Tensor, names: Sequence[str], scale: int
+) -> bytes:
     """Left half of a row real, right half generated."""
     import torch
 
     from ganlib.evaluation import pictures
 
     held, half = data.load("test"), COLUMNS // 2
-    rows = []
+    rows: list[Tensor] = []
     for start in range(0, len(label_N), COLUMNS):
-        real_NHWC = held.image_NHWC[held.label_N == label_N[start]][:half]
+        before = int((label_N[:start:COLUMNS] == label_N[start]).sum()) * half
+        real_NHWC = held.image_NHWC[held.label_N == label_N[start]][before : before + half]
         blank_NHWC = torch.full((half - len(real_NHWC), *real_NHWC.shape[1:]), 255).to(torch.uint8)
         rows += [real_NHWC, blank_NHWC, image_NHWC[start : start + half]]
     return pictures.grid(torch.cat(rows), 2 * half, scale, names=names, group=half)

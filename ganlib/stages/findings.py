@@ -30,6 +30,7 @@ KINDS = (
     "imbalance",
     "drift",
 )
+ABOUT_CLASSES = ("label_conflict", "label_error", "imbalance")
 BLANK = 2.0  # grey levels of deviation
 BLOCK = 512
 SIGNIFICANT, TELLING = 0.01, 0.55
@@ -50,8 +51,12 @@ class Finding(Config):
 
 @dataclass
 class Findings:
-    """All rows, and by row of the view what pictures are made of."""
+    """All rows, and by row of the view what pictures are made of.
 
+    Not `labelled`: nothing is looked for that is about classes.
+    """
+
+    labelled: bool = True
     rows: list[Finding] = field(default_factory=list)
     pairs: list[tuple[int, int]] = field(default_factory=list)
     leaks: list[tuple[int, int]] = field(default_factory=list)
@@ -63,8 +68,9 @@ class Findings:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def counts(self) -> dict[str, int]:
-        """By kind, zeros included."""
-        found = dict.fromkeys(KINDS, 0)
+        """By kind that was looked for, zeros included."""
+        left_out = () if self.labelled else ABOUT_CLASSES
+        found = dict.fromkeys((kind for kind in KINDS if kind not in left_out), 0)
         for row in self.rows:
             found[row.finding] += 1
         return found
@@ -103,7 +109,7 @@ def look(
     from ganlib.data.quality.features import PatchFeatures, unit
     from ganlib.data.quality.views import View
 
-    found, view = Findings(), View.of(dataset)
+    found, view = Findings(labelled=len(dataset.classes) > 1), View.of(dataset)
     theirs = None if other is None else View.of(other)
 
     def timed(what: str, step: Callable[[], Any]) -> Any:
@@ -218,7 +224,7 @@ def _labels(
 
     from ganlib.data.quality import labels
 
-    if len(view) < PER_CLASS * len(view.classes):
+    if not found.labelled or len(view) < PER_CLASS * len(view.classes):
         return
     group_N = torch.arange(len(view))
     for group in groups:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganlib.config import ClassifierConfig, GanConfig, PipelineConfig
-from ganlib.stages import classifiers, gan
-from ganlib.stages.values import DatasetRef, Forecast, StageForecast
+from ganlib.stages import classifiers, gan, judges
+from ganlib.stages.values import DatasetRef, Forecast, NetworkRef, StageForecast
 from ganlib.stages.why import done, order
 from ganlib.storage import Home
 
@@ -98,8 +98,11 @@ def _stage(
         case _:
             count = config.evaluation.samples or dataset.counts.get("test", 0)
             images = count * config.evaluation.repeats + dataset.counts.get("train", 0)
-            rate = 4 * speeds.gan  # a forward pass beside a whole step
-            return EVALUATE_START_S + images / rate, f"{images:,} images looked at"
+            seconds = images / (4 * speeds.gan)  # a forward pass beside a whole step
+            if speeds.gate is not None:  # a large network, and the real images and floors as well
+                images += 2 * count
+                seconds += images / speeds.gate
+            return EVALUATE_START_S + seconds, f"{images:,} images looked at"
 
 
 def _together(processes: int, cores: int) -> float:
@@ -114,9 +117,8 @@ def _cores() -> int:
 def _megabytes(config: PipelineConfig, dataset: DatasetRef) -> int:
     """Each process holds the images as bytes; Ray itself takes about a gigabyte."""
     images = sum(dataset.counts.values()) * dataset.size**2 * dataset.channels / 1e6
-    workers = max(
-        2 * config.cluster.classifier_workers, config.cluster.workers, config.sweep.concurrent
-    )
+    training = 2 * config.cluster.classifier_workers if config.judging.kind == "classifiers" else 0
+    workers = max(training, config.cluster.workers, config.sweep.concurrent)
     return round(RAY_MB + (workers + 1) * (PROCESS_MB + images))
 
 
@@ -134,6 +136,16 @@ class _Speeds:
     @property
     def classifier(self) -> float:
         return self._speed("classifier", classifiers.settings(self._config, self._best))
+
+    @property
+    def gate(self) -> float | None:
+        """Of the network that judges; none where it is a classifier, which takes no time."""
+        chosen = judges.networks(self._config)
+        if chosen is None:
+            return None
+        if "gate" not in self._known:
+            self._known["gate"] = _look(chosen.judge, self._dataset)
+        return self._known["gate"]
 
     def _speed(self, name: str, settings: GanConfig | ClassifierConfig) -> float:
         if name not in self._known:
@@ -165,6 +177,21 @@ def _measure(settings: GanConfig | ClassifierConfig, dataset: DatasetRef, thread
         return steps * len(row_N) / (time.perf_counter() - begun)
     finally:
         torch.set_num_threads(before)
+
+
+def _look(judge: NetworkRef, dataset: DatasetRef) -> float:
+    """Images per second of all threads, the first images not counted."""
+    from ganlib.data import Dataset
+
+    data = Dataset.open(Path(dataset.folder), dataset.fingerprint).load("validation")
+    extractor = judges.extractor(judge, dataset.channels, "cpu")
+    few_NHWC = data.image_NHWC[:16]
+    extractor(few_NHWC)
+    seen, begun = 0, time.perf_counter()
+    while time.perf_counter() - begun < MEASURE_S:
+        extractor(few_NHWC)
+        seen += len(few_NHWC)
+    return seen / (time.perf_counter() - begun)
 
 
 def _task(settings: GanConfig | ClassifierConfig, dataset: DatasetRef) -> Task:

@@ -10,7 +10,7 @@ from ganlib.stages.context import Context
 from ganlib.stages.keys import code
 from ganlib.stages.records import Work, run_stage
 from ganlib.stages.sessions import ray_log
-from ganlib.stages.values import Best, Candidate, Classifiers, DatasetRef, StageResult
+from ganlib.stages.values import Best, Candidate, DatasetRef, Judges, StageResult
 from ganlib.storage import Home
 from ganlib.training import Outcome
 
@@ -26,7 +26,7 @@ def parts(
     home: Home,
     config: PipelineConfig,
     dataset: DatasetRef,
-    classifiers: Classifiers,
+    judges: Judges,
     best: Best | None,
 ) -> dict[str, Any]:
     """Workers are no part: any number computes the same step. Threads are."""
@@ -36,30 +36,28 @@ def parts(
         "evaluation": training_runs.selection(config.evaluation),
         "threads": config.cluster.threads,
         "dataset": dataset.fingerprint,
-        "selector": classifiers.selector.fingerprint,
+        "selector": judges.selector.fingerprint,
         "init_from": training_runs.start(home, gan)[1],
         **code(gan),
     }
 
 
 def run(
-    context: Context, dataset: DatasetRef, classifiers: Classifiers, best: Best | None = None
+    context: Context, dataset: DatasetRef, judges: Judges, best: Best | None = None
 ) -> StageResult[Candidate]:
     return run_stage(
         context,
         "gan",
-        parts(context.home, context.config, dataset, classifiers, best),
+        parts(context.home, context.config, dataset, judges, best),
         Candidate,
-        lambda work: _train(work, dataset, classifiers, best),
+        lambda work: _train(work, dataset, judges, best),
         describe=_describe,
         verdict=lambda made: made.model.verdict or "done",
         images=settings(context.config, best).budget.images,
     )
 
 
-def _train(
-    work: Work, dataset: DatasetRef, classifiers: Classifiers, best: Best | None
-) -> Candidate:
+def _train(work: Work, dataset: DatasetRef, judges: Judges, best: Best | None) -> Candidate:
     """The stage's own journal is the training run's: workers append to it."""
     from ganlib.cluster import fit
 
@@ -74,7 +72,7 @@ def _train(
         work.folder,
         work.identity,
         workers=workers,
-        classifiers=classifiers,
+        judges=judges,
     )
     outcome = fit(spec, context.config.cluster, workers=workers, log=ray_log(context.home))
     if outcome.series:

@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
-from ganlib.stages import pipelines
+from ganlib.stages import judges, pipelines
 from ganlib.stages.origins import Origins, Training
 from ganlib.stages.records import Work
-from ganlib.stages.values import DatasetRef, ModelRef
+from ganlib.stages.values import DatasetRef, JudgeRef, ModelRef
 
 Terms = tuple[tuple[str, str], ...]
 PACKAGES = ("ganlib", "torch", "numpy", "ray", "mlflow-skinny", "mlflow", "prefect", "scikit-learn")
@@ -23,7 +23,7 @@ PACKAGES = ("ganlib", "torch", "numpy", "ray", "mlflow-skinny", "mlflow", "prefe
 def lineage(
     work: Work,
     dataset: DatasetRef,
-    judge: ModelRef,
+    judge: JudgeRef,
     model: ModelRef,
     past: Origins,
     run: Training,
@@ -40,8 +40,7 @@ def lineage(
         ("dataset", f"{dataset.fingerprint} in {dataset.folder}"),
         ("skipped files", f"{dataset.skipped:,}"),
         ("copies", _copies(dataset)),
-        ("judge", f"{judge.fingerprint}, made by {judge.run}"),
-        ("judge version", _version(work, "classifier", judge)),
+        *_judge(work, judge),
         ("sweep", _trial(sweep) if sweep else ""),
         ("changed by it", changed),
         ("generator", f"{model.fingerprint}, made by {model.run}"),
@@ -58,6 +57,13 @@ def lineage(
         ("home", str(context.home.root)),
     ]
     return tuple((name, text) for name, text in told if text)
+
+
+def _judge(work: Work, judge: JudgeRef) -> Terms:
+    if not isinstance(judge, ModelRef):
+        return (("judge", f"{judge.fingerprint}, {judges.told(judge)}"),)
+    made = f"{judge.fingerprint}, made by {judge.run}"
+    return (("judge", made), ("judge version", _version(work, "classifier", judge)))
 
 
 def _trial(sweep: Mapping[str, Any]) -> str:
@@ -98,7 +104,7 @@ def settings(work: Work) -> str:
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
 
 
-def expected(judge: ModelRef, model: ModelRef, belongs: Mapping[str, Any]) -> Terms:
+def expected(judge: JudgeRef, model: ModelRef, belongs: Mapping[str, Any]) -> Terms:
     """The same bits where the same machine code runs, and statistically the same elsewhere."""
     workers, threads = belongs.get("workers", 1), belongs.get("threads", 1)
     return (

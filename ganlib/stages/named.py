@@ -36,8 +36,18 @@ def exported(home: Home, model: str, kind: Kind) -> Path:
         )
     from ganlib.tracking import fetch
 
-    wanted = uri(model, kind)
-    return _checked(fetch(registry(home.root), wanted), model, kind)
+    wanted, place = uri(model, kind), registry(home.root)
+    try:
+        return _checked(fetch(place, wanted), model, kind)
+    except NotFound as error:
+        if kind == "classifier" and _without_classes(place, model):
+            raise NotFound(
+                error.message,
+                where=error.where,
+                hint="its generator learnt from images that have no classes, so no classifier was "
+                "trained; ganlib sample shows what it makes",
+            ) from None
+        raise
 
 
 def uri(model: str, kind: Kind) -> str:
@@ -76,6 +86,14 @@ def short(model: str) -> str:
     path = Path(bare)
     last = path.parent.name if path.name in ("model", "") else path.name
     return last if not last.isdigit() else path.parent.name
+
+
+def _without_classes(home: Home, model: str) -> bool:
+    """Whether the generator of that name is one of images without classes."""
+    from ganlib.tracking import champion_network
+
+    found = champion_network(home, f"{_read(model)['name']}-generator")
+    return found is not None and len(found["classes"]) == 1
 
 
 def _read(model: str) -> re.Match[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from ganlib.errors import Damaged
 from ganlib.stages import pipelines, records
 from ganlib.stages.records import Record
-from ganlib.stages.values import DatasetRef, ModelRef
+from ganlib.stages.values import DatasetRef, JudgeRef, ModelRef
 from ganlib.storage import Home, read_json
 from ganlib.training import read_journal
 
@@ -32,7 +32,7 @@ class Origins:
         return [record for record in found if record is not None]
 
 
-def origins(home: Home, dataset: DatasetRef, judge: ModelRef, model: ModelRef) -> Origins:
+def origins(home: Home, dataset: DatasetRef, judge: JudgeRef, model: ModelRef) -> Origins:
     """By what the records hold, so it does not matter which run made them; the newest of each."""
     found = sorted(_everything(home), key=lambda record: record.finished)
 

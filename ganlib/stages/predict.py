@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ganlib.config.layout import EXTENSIONS
 from ganlib.errors import DataError, InputError
 from ganlib.stages import inside, named
 from ganlib.stages.values import Predictions
@@ -72,8 +73,6 @@ def predict(
 
 def _files(folder: Path) -> list[Path]:
     """All image files below `folder`, linked folders left out; or the one file."""
-    from ganlib.data.sources.folder import EXTENSIONS
-
     if folder.is_file():
         return [folder]
     if not folder.is_dir():

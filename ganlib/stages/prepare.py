@@ -140,4 +140,5 @@ def _describe(data: DatasetRef) -> str:
     if data.images_per_second is not None:
         said.append(f"{data.images_per_second:,.0f} images/s")
     text = "; ".join([f"{counts} images", *said])
-    return f"{len(data.classes)} classes at {data.size} pixels: {text}."
+    classes = f"{len(data.classes)} classes" if data.labelled else "No classes"
+    return f"{classes} at {data.size} pixels: {text}."

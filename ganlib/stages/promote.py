@@ -1,4 +1,4 @@
-"""Register generator and judge, and let the gates decide who is champion.
+"""Register the generator, and the judge if it was trained, and let the gates decide.
 
 No record is kept: the registry is asked each time, and its history answers what it knows already.
 """
@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 from ganlib.config import fingerprint
 from ganlib.errors import Damaged
-from ganlib.stages import evaluate, named, pipelines
+from ganlib.stages import evaluate, judges, named, pipelines
 from ganlib.stages.beats import beating
 from ganlib.stages.context import Context
 from ganlib.stages.keys import model_fingerprint
 from ganlib.stages.records import close_late, identity_of
 from ganlib.stages.values import (
     Candidate,
-    Classifiers,
     Decision,
     EvaluationResult,
+    Judges,
     JudgeScores,
     ModelRef,
+    NetworkRef,
     RegisteredModel,
     RolledBack,
     StageResult,
@@ -43,15 +44,15 @@ def run(
     context: Context,
     candidate: Candidate,
     evaluation: EvaluationResult,
-    classifiers: Classifiers,
+    chosen: Judges,
 ) -> StageResult[Decision]:
-    """The judge first: it is a product of its own, and the generator's evidence rests on it."""
+    """A trained judge first: it is a product, and the generator's evidence rests on it."""
     key = fingerprint("promote", evaluation, context.config.promotion)
     telling = _Telling(context, key, [pipelines.journal(context.home, context.pipeline_id)])
     begun = time.monotonic()
     try:
         with beating(telling.alive):
-            judge = _promote_judge(context, telling, evaluation, classifiers.judge)
+            judge = _promote_judge(context, telling, evaluation, chosen)
             decision = _promote_generator(context, telling, candidate, evaluation, judge)
     except BaseException as error:
         if telling.journal is not None:
@@ -94,11 +95,15 @@ class _Telling:
 
 
 def _promote_judge(
-    context: Context, telling: _Telling, evaluation: EvaluationResult, judge: ModelRef
-) -> RegisteredModel:
+    context: Context, telling: _Telling, evaluation: EvaluationResult, chosen: Judges
+) -> RegisteredModel | None:
+    """None where no classifier was trained."""
+    judge, scores = chosen.judge, evaluation.judge
+    if isinstance(judge, NetworkRef) or scores is None:
+        return None
     from ganlib import tracking
 
-    name, scores = f"{context.config.name}-classifier", evaluation.judge
+    name = f"{context.config.name}-classifier"
     evidence = _accuracy(evaluation, scores)
     version = _register(context, name, judge, {"accuracy": scores.accuracy}, evaluation)
 
@@ -110,9 +115,7 @@ def _promote_judge(
         context.home,
         version,
         evidence,
-        tracking.classifier_gate(
-            context.config.promotion, _chance(evaluation, evaluation.judge.samples)
-        ),
+        tracking.classifier_gate(context.config.promotion, _chance(evaluation, scores.samples)),
         reevaluate=reevaluate,
         load_and_sample=_try_classifier,
         again=context.fresh,
@@ -127,7 +130,7 @@ def _promote_generator(
     telling: _Telling,
     candidate: Candidate,
     evaluation: EvaluationResult,
-    judge: RegisteredModel,
+    judge: RegisteredModel | None,
 ) -> Decision:
     from ganlib import tracking
 
@@ -137,7 +140,8 @@ def _promote_generator(
 
     def reevaluate(champion: tracking.RegisteredVersion) -> tracking.Evidence:
         folder = tracking.fetch(context.home, champion.uri)
-        anew.append(_judged_anew(context, champion, evaluation, judge))
+        by = judge.uri if judge is not None else judges.name(evaluation.judge_model)
+        anew.append(_judged_anew(context, champion, evaluation, by))
         result = evaluate.run_model(
             context,
             evaluation.dataset,
@@ -150,15 +154,11 @@ def _promote_generator(
     decision = tracking.promote(
         context.home,
         version,
-        _evidence(evaluation, evaluation.judge, _doubt(judge)),
-        tracking.generator_gate(
-            context.config.promotion,
-            _classes(evaluation),
-            judge_chance=_chance(evaluation, evaluation.judge.samples),
-            label_chance=_chance(evaluation, found.samples),
-        ),
+        _evidence(evaluation, evaluation.judge, _doubt(judge) if judge is not None else ""),
+        _gate(context, evaluation),
         reevaluate=reevaluate,
         load_and_sample=_try_generator,
+        also=() if evaluation.judge is not None else (tracking.UNASKED,),
         again=context.fresh,
         on_step=lambda step: telling.step(name, step),
         on_wait=lambda who: context.say(f"promote: {who}"),
@@ -172,6 +172,21 @@ def _promote_generator(
         judge=judge,
         champion=champion,
         already=decision.known,
+    )
+
+
+def _gate(context: Context, evaluation: EvaluationResult) -> tracking.Gate:
+    """Classes are asked about where the judge knows them."""
+    from ganlib import tracking
+
+    asked = context.config.promotion
+    if evaluation.judge is None:
+        return tracking.classless_gate(asked)
+    return tracking.generator_gate(
+        asked,
+        _classes(evaluation),
+        judge_chance=_chance(evaluation, evaluation.judge.samples),
+        label_chance=_chance(evaluation, evaluation.candidate.samples),
     )
 
 
@@ -243,7 +258,9 @@ def _doubt(judge: RegisteredModel) -> str:
     return f"its judge, {judge.uri}, was not promoted ({said}: {'; '.join(judge.reasons)})"
 
 
-def _evidence(result: EvaluationResult, judge: JudgeScores, doubt: str = "") -> tracking.Evidence:
+def _evidence(
+    result: EvaluationResult, judge: JudgeScores | None, doubt: str = ""
+) -> tracking.Evidence:
     """A share counts images: repeats that happen to agree still leave one image of doubt."""
     from ganlib.tracking import Evidence
 
@@ -251,7 +268,7 @@ def _evidence(result: EvaluationResult, judge: JudgeScores, doubt: str = "") -> 
     return Evidence(
         judge=result.candidate.judge,
         samples=result.candidate.samples,
-        metrics={**result.candidate.values(), "judge_accuracy": judge.accuracy},
+        metrics=result.candidate.values() | ({"judge_accuracy": judge.accuracy} if judge else {}),
         spreads={
             m.metric: max(m.spread, grain) if m.metric in SHARES else m.spread
             for m in result.candidate.metrics
@@ -286,7 +303,7 @@ def _judged_anew(
     context: Context,
     champion: tracking.RegisteredVersion,
     evaluation: EvaluationResult,
-    judge: RegisteredModel,
+    by: str,
 ) -> str:
     """Another judge starts a new baseline, and the decision says so."""
     from ganlib import tracking
@@ -294,7 +311,7 @@ def _judged_anew(
     log = tracking.history(context.home, champion.name)
     promoted = log[(log["outcome"] == "promoted") & (log["version"] == champion.version)]
     before = str(promoted["judge"].iloc[-1]) if len(promoted) else ""
-    who = f"the champion, version {champion.version}, was evaluated anew by {judge.uri}"
+    who = f"the champion, version {champion.version}, was evaluated anew by {by}"
     if before == evaluation.candidate.judge:
         return f"{who}, the judge it was promoted by"
     return f"{who}, another judge than it was promoted by: a new baseline"

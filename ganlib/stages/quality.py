@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from ganlib.config import (
+    ByNetworks,
     Config,
     InceptionFeatures,
     PretrainedFeatures,
@@ -18,7 +19,7 @@ from ganlib.config import (
     load,
     require_extractors,
 )
-from ganlib.errors import NotFound
+from ganlib.errors import ConfigError, NotFound
 from ganlib.stages import prepare
 from ganlib.stages.context import Context
 from ganlib.stages.findings import Findings, foreign, look
@@ -94,6 +95,12 @@ def run(
     network that lacks something on this machine.
     """
     network, channels = NETWORKS.get(features), context.config.data.channels
+    if network is not None and isinstance(context.config.judging, ByNetworks):
+        raise ConfigError(
+            f"--features {features} looks for wrong labels, and the images have no classes",
+            where="--features",
+            hint="leave it out: copies, outliers and drift are found in patches of the images",
+        )
     if network is not None:
         require_extractors((network,), channels, "--features")
     prepared = prepare.run(context)
@@ -122,9 +129,10 @@ def run(
 
 
 def _worthwhile(dataset: DatasetRef) -> bool:
-    """Whether these may be photographs, few enough to look at, and the network is here."""
+    """Whether there are labels, of what may be few enough photographs, and the network is here."""
     installed = NETWORKS["pretrained"].lacks(dataset.channels)[0] == ""
-    return installed and dataset.channels == 3 and sum(dataset.counts.values()) <= MOST_UNASKED
+    few = sum(dataset.counts.values()) <= MOST_UNASKED
+    return installed and dataset.labelled and dataset.channels == 3 and few
 
 
 def _seeing(network: Network | None, channels: int) -> Callable[[ImageRows], Tensor] | None:
@@ -262,7 +270,7 @@ def _pictures(work: Work, found: Findings, view: View, other: View | None) -> di
 
 
 def _place(view: View, row: int) -> str:
-    return f"{view.split(row)} {view.class_of(row)}"
+    return f"{view.split(row)} {view.class_of(row)}".strip()
 
 
 def _page(view: View, rows: Sequence[int], texts: Sequence[str], *, group: int = 1) -> bytes:
@@ -286,6 +294,8 @@ def summary(made: Checked) -> list[tuple[str, Any]]:
     rows: list[tuple[str, Any]] = [
         (kind.replace("_", " "), count) for kind, count in made.findings.items()
     ]
+    if not made.dataset.labelled:
+        rows.append(("labels and balance", "not looked at: the images have no classes"))
     if made.accuracy is not None:
         told = f"{made.accuracy:.1%} agree with their label, by {made.features}"
         rows.append(("classifier, cross-validated", told))

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganlib.stages import accounts, lineage, rivals
+from ganlib.stages import accounts, judges, lineage, rivals
 from ganlib.stages.origins import Training, origins, training
 from ganlib.stages.records import Work
-from ganlib.stages.values import DatasetRef, ModelRef
+from ganlib.stages.values import DatasetRef, JudgeRef, ModelRef
 from ganlib.storage import read_json, write_bytes
 
 if TYPE_CHECKING:
@@ -51,6 +51,26 @@ TEXTS = {
     ),
     "judge_confusion": ("Confusion", "Rows are the true class, columns the judge's answer."),
 }
+WITHOUT_CLASSES = TEXTS | {
+    "grid": ("Generated", "A seed to each image."),
+    "real_beside_generated": (
+        "Real beside generated",
+        "Held-out images on the left, generated ones on the right; they are no pairs.",
+    ),
+    "truncation": (
+        "Truncation",
+        "The same noise nearer to its middle from row to row: cleaner and less varied.",
+    ),
+    "interpolation": (
+        "Interpolation",
+        "From one seed to another in each row: even steps are a good sign, jumps are not.",
+    ),
+    "missing": (
+        "Uncovered",
+        "Held-out images with none of any sample set among their neighbours, the ones in the "
+        "densest places first, and how many of how many.",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -59,7 +79,7 @@ class Pages:
 
     report: str
     card: str
-    judge_card: str
+    judge_card: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +90,7 @@ class Evaluation:
     """
 
     dataset: DatasetRef
-    judge: ModelRef
+    judge: JudgeRef
     model: ModelRef
     generator: nn.Module
     found: EvaluationTable
@@ -82,16 +102,14 @@ class Evaluation:
 
 
 def write(work: Work, given: Evaluation) -> Pages:
-    """`report.html`, `card.md` and `judge-card.md` in the stage's folder; the page is an artifact
-    of its run."""
+    """`report.html`, `card.md` and, of a trained judge, `judge-card.md` in the stage's folder; the
+    page is an artifact of its run."""
     from ganlib.evaluation.report import generator_card, judge_card, page
 
     told = facts(work, given)
-    texts = {
-        "report.html": page(told),
-        "card.md": generator_card(told),
-        "judge-card.md": judge_card(told),
-    }
+    texts = {"report.html": page(told), "card.md": generator_card(told)}
+    if given.judge.kind == "classifier":
+        texts["judge-card.md"] = judge_card(told)
     for name, text in texts.items():
         write_bytes(work.folder / name, text.encode())
     work.journal.artifact(work.folder / "report.html")
@@ -112,7 +130,9 @@ def facts(work: Work, given: Evaluation) -> Facts:
     rival, no_rival = rivals.beside(
         work.context, given.model, given.generator, given.dataset, given.rival_key
     )
-    cost, cost_notes = accounts.cost(past, run, belongs, time.monotonic() - given.begun)
+    cost, cost_notes = accounts.cost(
+        past, run, belongs, time.monotonic() - given.begun, given.judge
+    )
     return Facts(
         title=f"{config.name}: evaluation of generator {given.model.fingerprint[:8]}",
         purpose=config.purpose,
@@ -130,6 +150,7 @@ def facts(work: Work, given: Evaluation) -> Facts:
         collapse=accounts.collapse(model, run),
         collapse_series={"win_rate": run.play} if run.play else {},
         trials=accounts.trials(past),
+        judge_told=judges.told(given.judge),
         judge_rows=tuple(given.judge_rows),
         cost=cost,
         cost_notes=cost_notes,
@@ -144,8 +165,8 @@ def facts(work: Work, given: Evaluation) -> Facts:
 def _headline(given: Evaluation, model: ModelRef) -> str:
     clock = f"{model.images:,} images, ended by {model.reason}" if model.images else "registered"
     return (
-        f"Trained on {clock}; judged on {given.samples:,} held-out images by classifier "
-        f"{given.judge.fingerprint[:8]}."
+        f"Trained on {clock}; judged on {given.samples:,} held-out images by "
+        f"{judges.name(given.judge)}."
     )
 
 
@@ -158,7 +179,7 @@ def _belongs(model: ModelRef) -> dict[str, Any]:
 
 def _pictures(work: Work, given: Evaluation) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
     """Those of the evaluation, and truncation and interpolation drawn here."""
-    from ganlib.evaluation.report import interpolated, truncated
+    from ganlib.evaluation.report import Picture, interpolated, truncated
 
     names, seed = given.dataset.classes, work.context.config.evaluation.seed
     scale = max(1, round(48 / given.dataset.size))
@@ -173,13 +194,9 @@ def _pictures(work: Work, given: Evaluation) -> tuple[tuple[Picture, ...], tuple
     for name in ("truncation", "interpolation"):
         if name in made:
             work.picture(given.model.images, name, made[name])
-    return tuple(_picture(name, made[name]) for name in TEXTS if name in made), tuple(notes)
-
-
-def _picture(name: str, image: bytes) -> Picture:
-    from ganlib.evaluation.report import Picture
-
-    return Picture(name, *TEXTS[name], image)
+    texts = TEXTS if given.dataset.labelled else WITHOUT_CLASSES
+    told = (Picture(name, *texts[name], made[name]) for name in texts if name in made)
+    return tuple(told), tuple(notes)
 
 
 def _frames(run: Training) -> tuple[Frame, ...]:

@@ -151,6 +151,12 @@ def _by_seed(
 
     label_K = torch.tensor(chosen)
     width = len(chosen)
+    if sweep and len(loaded.classes) == 1:
+        raise InputError(
+            "a class sweep needs classes, and the model learnt from images without any",
+            where="class_sweep",
+            hint="leave it out: every seed is an image of its own",
+        )
     if sweep:
         count = SWEEP_ROWS * width if count is None else count
         seed_R = torch.arange(-(-count // width)) + seed
@@ -169,7 +175,7 @@ def _between(loaded: LoadedModel, chosen: list[int], ends: tuple[int, int], step
     """A row of steps from one seed to the other for each class; each image knows both."""
     import torch
 
-    from ganlib.evaluation import interpolate
+    from ganlib.evaluation import grid_names, interpolate
     from ganlib.models import kind_of, noise
 
     kind = kind_of(loaded.module)
@@ -182,7 +188,7 @@ def _between(loaded: LoadedModel, chosen: list[int], ends: tuple[int, int], step
     }
     label_N = torch.tensor(chosen).repeat_interleave(steps)
     numbers = list(range(steps)) * len(chosen)
-    rows = tuple(loaded.classes[label] for label in chosen)
+    rows = grid_names(loaded.classes, torch.tensor(chosen), 1)
     return _Plan(z_SZ.repeat(len(chosen), 1), label_N, origin, numbers, steps, rows)
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganlib.config import ExtractorConfig
+from ganlib.stages import judges
 from ganlib.stages.records import Work
 from ganlib.stages.sessions import ray_log
-from ganlib.stages.values import DatasetRef, ModelRef
+from ganlib.stages.values import DatasetRef, JudgeRef, ModelRef
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,7 +30,7 @@ FROM = 20_000
 
 @contextmanager
 def shared(
-    work: Work, samples: int, model: ModelRef, judge: ModelRef
+    work: Work, samples: int, model: ModelRef, judge: JudgeRef, channels: int
 ) -> Iterator[ByWorkers | None]:
     """By `cluster.workers`, from FROM images on; none where this process does it alone.
 
@@ -48,7 +49,7 @@ def shared(
     pairs = ByWorkers(
         workers,
         work.folder / "shared",
-        partial(opened, model.folder, judge.folder, extractor_name(judge), cluster.device),
+        partial(opened, model.folder, judge, channels, cluster.device),
     )
     try:
         with ray_session(cluster, log=log):
@@ -95,26 +96,21 @@ def opened_beside(
     return drawing.module, build_extractor(settings, channels=channels, device=place)
 
 
-def opened(generator: str, judge: str, name: str, device: str) -> tuple[nn.Module, Extractor]:
+def opened(
+    generator: str, judge: JudgeRef, channels: int, device: str
+) -> tuple[nn.Module, Extractor]:
     """What a worker draws and looks at images with; on its GPU if it has one and may."""
     import torch
 
-    from ganlib.evaluation import ClassifierExtractor
     from ganlib.models import load_model
 
     place = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
-    drawing, judging = load_model(Path(generator)), load_model(Path(judge))
+    drawing = load_model(Path(generator))
     drawing.module.to(place)
-    judging.module.to(place)
-    return drawing.module, ClassifierExtractor(judging, name)
+    return drawing.module, judges.extractor(judge, channels, place)
 
 
-def extractor_name(judge: ModelRef) -> str:
-    """As it is printed beside every number."""
-    return f"judge-{judge.fingerprint[:8]}:features"
-
-
-def kept(work: Work, dataset: DatasetRef, judge: ModelRef, device: str) -> Kept:
+def kept(work: Work, dataset: DatasetRef, judge: JudgeRef, device: str) -> Kept:
     """Of the real images in the judge's features."""
     from ganlib.evaluation.kept import Kept
 

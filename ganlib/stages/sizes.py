@@ -15,9 +15,9 @@ CLASSES = 10
 
 
 class Sizes(Config):
-    """Parameters of each network, for ten classes."""
+    """Parameters of each network, for ten classes; none of a classifier that is not trained."""
 
-    classifier: int
+    classifier: int | None
     generator: int
     discriminator: int
 
@@ -40,9 +40,11 @@ def sizes(configs: Mapping[str, PipelineConfig]) -> dict[str, Sizes]:
     with _unfilled():
         for name, config in configs.items():
             shape = {"size": config.data.size, "channels": config.data.channels, "classes": CLASSES}
-            gan = config.gan
+            gan, trained = config.gan, config.judging.kind == "classifiers"
             found[name] = Sizes(
-                classifier=of(build_classifier, config.classifier.network, **shape),
+                classifier=of(build_classifier, config.classifier.network, **shape)
+                if trained
+                else None,
                 generator=of(build_generator, gan.generator.network, **shape),
                 discriminator=of(
                     build_discriminator,

@@ -11,7 +11,7 @@ from ganlib.stages.context import Context
 from ganlib.stages.keys import code
 from ganlib.stages.records import Work, run_stage
 from ganlib.stages.sessions import ray_log
-from ganlib.stages.values import Best, Classifiers, DatasetRef, StageResult
+from ganlib.stages.values import Best, DatasetRef, Judges, StageResult
 from ganlib.storage import Home
 from ganlib.training import Journal
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def parts(
-    home: Home, config: PipelineConfig, dataset: DatasetRef, classifiers: Classifiers | None
+    home: Home, config: PipelineConfig, dataset: DatasetRef, judges: Judges | None
 ) -> dict[str, Any]:
     """How many trials run at once is no part: what wins does not depend on who arrives first."""
     sweep = config.sweep.model_dump(mode="json", exclude={"concurrent"})
@@ -34,36 +34,34 @@ def parts(
         **own,
         "threads": config.cluster.threads,
         "dataset": dataset.fingerprint,
-        "selector": _watching(config, classifiers),
+        "selector": _watching(config, judges),
         "init_from": training_runs.start(home, target)[1],
         **code(sweep, *own.values()),
     }
 
 
-def _watching(config: PipelineConfig, classifiers: Classifiers | None) -> str | None:
+def _watching(config: PipelineConfig, judges: Judges | None) -> str | None:
     if config.sweep.target == "classifier":
         return None
-    if classifiers is None:
+    if judges is None:
         raise ConfigError(
             "a sweep over the GAN needs the selector", where="sweep.target", hint="train it first"
         )
-    return classifiers.selector.fingerprint
+    return judges.selector.fingerprint
 
 
-def run(
-    context: Context, dataset: DatasetRef, classifiers: Classifiers | None = None
-) -> StageResult[Best]:
+def run(context: Context, dataset: DatasetRef, judges: Judges | None = None) -> StageResult[Best]:
     return run_stage(
         context,
         "sweep",
-        parts(context.home, context.config, dataset, classifiers),
+        parts(context.home, context.config, dataset, judges),
         Best,
-        lambda work: _sweep(work, dataset, classifiers),
+        lambda work: _sweep(work, dataset, judges),
         describe=_describe,
     )
 
 
-def _sweep(work: Work, dataset: DatasetRef, classifiers: Classifiers | None) -> Best:
+def _sweep(work: Work, dataset: DatasetRef, judges: Judges | None) -> Best:
     config = work.context.config
     target = config.sweep.target
     if config.sweep.trials == 1 or not config.sweep.space:
@@ -86,7 +84,7 @@ def _sweep(work: Work, dataset: DatasetRef, classifiers: Classifiers | None) -> 
             work.folder / name,
             identity,
             workers=1,
-            classifiers=classifiers if target == "gan" else None,
+            judges=judges if target == "gan" else None,
         )
         plans.append(TrialPlan(number=number, overlay=changes, spec=spec))
     identities = [plan.spec.identity for plan in plans if plan.spec.identity]

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, assert_never
 
-from ganlib.config import ClassifierConfig, EvaluationConfig, GanConfig
+from ganlib.config import ClassifierConfig, EvaluationConfig, GanConfig, NetworkFeatures
 from ganlib.errors import GanlibError
 from ganlib.stages import named, pipelines
 from ganlib.stages.beats import beating
 from ganlib.stages.context import Context
 from ganlib.stages.keys import model_fingerprint
-from ganlib.stages.values import Classifiers, DatasetRef, ModelRef
+from ganlib.stages.values import Classifiers, DatasetRef, Judges, ModelRef, Networks
 from ganlib.storage import Home, read_json
 from ganlib.training import Journal, Outcome, RunIdentity, RunSpec
 
@@ -42,23 +42,33 @@ def spec(
     identity: RunIdentity,
     *,
     workers: int,
-    classifiers: Classifiers | None = None,
+    judges: Judges | None = None,
 ) -> RunSpec:
-    """A run in `folder`; with `classifiers`, watched in the selector's features."""
+    """A run in `folder`; with `judges`, watched in the selector's features."""
     return RunSpec.of(
         config,
         dataset_folder=dataset.folder,
         dataset_fingerprint=dataset.fingerprint,
         reading=context.config.data.reading,
         run_folder=str(folder),
-        selector=classifiers.selector.folder if classifiers else None,
+        selector=_selector(judges) if judges else None,
         init_from=start(context.home, config)[0],
-        evaluation=selection(context.config.evaluation) if classifiers else EvaluationConfig(),
+        evaluation=selection(context.config.evaluation) if judges else EvaluationConfig(),
         threads=context.config.cluster.threads,
         workers=workers,
         identity=identity,
         spool=str(context.home.spool),
     )
+
+
+def _selector(judges: Judges) -> str | NetworkFeatures:
+    match judges:
+        case Classifiers(selector=selector):
+            return selector.folder
+        case Networks(selector=network):
+            return network.settings
+        case _:
+            assert_never(judges)
 
 
 @contextmanager

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import Field
 
-from ganlib.config import Config
+from ganlib.config import Config, NetworkFeatures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +54,11 @@ class DatasetRef(Value):
     duplicates_table: str | None = Field(default=None, description="CSV: which images, by group")
     images_per_second: float | None = None
 
+    @property
+    def labelled(self) -> bool:
+        """A single class is none."""
+        return len(self.classes) > 1
+
     def paths(self) -> tuple[str, ...]:
         return (str(Path(self.folder) / f"manifest-{self.fingerprint}.json"),)
 
@@ -78,14 +83,42 @@ class ModelRef(Value):
         return (self.folder,)
 
 
+class NetworkRef(Config):
+    """A network that nobody trained on these images; `fingerprint` is of its settings and weights.
+
+    `name` is what it is called beside numbers: network, and where there are weights their digest.
+    """
+
+    kind: Literal["network"] = "network"
+    settings: NetworkFeatures
+    name: str
+    fingerprint: str
+
+
+JudgeRef = Annotated[ModelRef | NetworkRef, Field(discriminator="kind")]
+"""Through whose features a generator is seen. `ganlib.stages.judges` makes an extractor of it."""
+
+
 class Classifiers(Value):
     """The judge gates, the selector selects: same configuration, seeds one apart."""
 
+    kind: Literal["classifiers"] = "classifiers"
     judge: ModelRef
     selector: ModelRef
 
     def paths(self) -> tuple[str, ...]:
         return (*self.judge.paths(), *self.selector.paths())
+
+
+class Networks(Value):
+    """The same two for images without classes, of which no classifier can be trained."""
+
+    kind: Literal["networks"] = "networks"
+    judge: NetworkRef
+    selector: NetworkRef
+
+
+Judges = Annotated[Classifiers | Networks, Field(discriminator="kind")]
 
 
 class Best(Value):
@@ -175,11 +208,14 @@ class JudgeScores(Config):
 
 
 class EvaluationResult(Value):
-    """The evidence a promotion needs, and by what it was come by."""
+    """The evidence a promotion needs, and by what it was come by.
+
+    `judge` is none where the judge is a network that knows no classes.
+    """
 
     candidate: Evaluated
-    judge: JudgeScores
-    judge_model: ModelRef
+    judge: JudgeScores | None
+    judge_model: JudgeRef
     dataset: DatasetRef
     folder: str
     report: str | None = Field(default=None, description="HTML: all of it on one page")
@@ -187,8 +223,10 @@ class EvaluationResult(Value):
     judge_card: str | None = Field(default=None, description="Markdown: the judge's model card")
 
     def paths(self) -> tuple[str, ...]:
-        also = (self.judge.rows_table, self.report, self.card, self.judge_card)
-        return (*self.candidate.paths(), self.judge.table, *filter(None, also))
+        also = [self.report, self.card, self.judge_card]
+        if self.judge is not None:
+            also += [self.judge.table, self.judge.rows_table]
+        return (*self.candidate.paths(), *filter(None, also))
 
 
 class RegisteredModel(Config):
@@ -203,18 +241,25 @@ class RegisteredModel(Config):
 
 
 class Decision(Value):
-    """What became of the generator and its judge; `verdict` is the generator's."""
+    """What became of the generator and its judge; `verdict` is the generator's.
+
+    `judge` is none where no classifier was trained.
+    """
 
     verdict: Verdict
     reasons: tuple[str, ...]
     generator: RegisteredModel
-    judge: RegisteredModel
+    judge: RegisteredModel | None
     champion: str | None = Field(default=None, description="URI of the champion afterwards")
     already: bool = Field(default=False, description="the registry held this decision already")
 
     @property
     def promoted(self) -> bool:
         return self.verdict == "promoted"
+
+    def registered(self) -> tuple[RegisteredModel, ...]:
+        """Every version that was decided about, the generator first."""
+        return (self.generator,) if self.judge is None else (self.generator, self.judge)
 
 
 class RolledBack(Config):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ganlib.config import Config, PipelineConfig, nearest
+from ganlib.config import ByNetworks, Config, PipelineConfig, nearest
 from ganlib.errors import Damaged, NotFound
-from ganlib.stages import classifiers, evaluate, gan, prepare, records, sweep
+from ganlib.stages import classifiers, evaluate, gan, judges, prepare, records, sweep
 from ganlib.stages.keys import VERSIONS, plain, stage_key
 from ganlib.stages.values import (
     Best,
@@ -31,12 +31,16 @@ KINDS: dict[str, type[Value]] = {
 
 
 def order(config: PipelineConfig, *, sweeping: bool = True) -> tuple[str, ...]:
-    """Recorded stages as they follow each other; a sweep over the classifier comes before it."""
-    if not sweeping:
-        return ("prepare", "classifiers", "gan", "evaluate")
+    """Recorded stages as they follow each other; a sweep over the classifier comes before it.
+
+    Of images without classes no classifier is trained.
+    """
+    stages = ("prepare", "classifiers", "sweep", "gan", "evaluate")
     if config.sweep.target == "classifier":
-        return ("prepare", "sweep", "classifiers", "gan", "evaluate")
-    return ("prepare", "classifiers", "sweep", "gan", "evaluate")
+        stages = ("prepare", "sweep", "classifiers", "gan", "evaluate")
+    left_out = {"classifiers"} if isinstance(config.judging, ByNetworks) else set()
+    left_out |= set() if sweeping else {"sweep"}
+    return tuple(stage for stage in stages if stage not in left_out)
 
 
 def parts_of(
@@ -62,8 +66,12 @@ def parts_of(
 def done(
     home: Home, config: PipelineConfig, *, sweeping: bool = True
 ) -> tuple[dict[str, Any], str | None]:
-    """Values of the stages that are done, in order, and the first that is not."""
-    made: dict[str, Any] = {}
+    """Values of the stages that are done, in order, and the first that is not.
+
+    Networks that judge count as `classifiers`, and are always there.
+    """
+    chosen = judges.networks(config)
+    made: dict[str, Any] = {} if chosen is None else {"classifiers": chosen}
     for stage in order(config, sweeping=sweeping):
         value = _recorded(home, stage, stage_key(stage, parts_of(home, config, stage, made)))
         if value is None:
@@ -92,8 +100,11 @@ def why(home: Home, config: PipelineConfig, stage: str) -> Why:
             where=stage,
             hint=f"did you mean {close}?" if close else f"stages: {', '.join(KINDS)}, promote",
         )
-    made, undone = done(home, config)
     stages = order(config)
+    if stage not in stages:
+        reason = "no classifier is trained: the images have no classes, and networks judge"
+        return Why(stage=stage, key=None, reused=False, reason=reason)
+    made, undone = done(home, config)
     if undone is not None and stages.index(undone) < stages.index(stage):
         return _blocked(home, config, stage, undone, made)
     parts = parts_of(home, config, stage, made)

@@ -1,7 +1,15 @@
 """MLflow, and nobody else knows it: the writer that drains journals, the registry, promotion."""
 
 from ganlib.tracking.connection import tracking_uri
-from ganlib.tracking.gate import Evidence, Gate, classifier_gate, generator_gate, guessing
+from ganlib.tracking.gate import (
+    UNASKED,
+    Evidence,
+    Gate,
+    classifier_gate,
+    classless_gate,
+    generator_gate,
+    guessing,
+)
 from ganlib.tracking.promotion import Decision, history, promote, rollback
 from ganlib.tracking.reaper import reap
 from ganlib.tracking.registry import (
@@ -16,6 +24,7 @@ from ganlib.tracking.runs import RunRef, report_of, run_of
 from ganlib.tracking.writer import Writer, writing
 
 __all__ = [
+    "UNASKED",
     "Decision",
     "Evidence",
     "Gate",
@@ -25,6 +34,7 @@ __all__ = [
     "champion_dataset",
     "champion_network",
     "classifier_gate",
+    "classless_gate",
     "describe",
     "fetch",
     "generator_gate",

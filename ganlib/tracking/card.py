@@ -28,7 +28,8 @@ def card(
     """
     classes = network["classes"]
     shape = f"{network['size']} x {network['size']} x {network['channels']}"
-    head = f"{kind.capitalize()} of {shape} images, {len(classes)} classes: {_some(classes)}."
+    told = f"{len(classes)} classes: {_some(classes)}" if len(classes) > 1 else "without classes"
+    head = f"{kind.capitalize()} of {shape} images, {told}."
     lines = [
         f"Data: `{dataset_fingerprint}`. Weights are safetensors; no pickle is loaded.",
         "",
@@ -64,7 +65,8 @@ def _usage(name: str, kind: str, network: Mapping[str, Any]) -> list[str]:
     load = f'model = mlflow.pyfunc.load_model("models:/{name}@champion")'
     size, channels = network["size"], network["channels"]
     if kind == "generator":
-        table = 'pd.DataFrame({"seed": [0, 1], "class": [0, 1]}, dtype="int64")'
+        second = min(1, len(network["classes"]) - 1)
+        table = f'pd.DataFrame({{"seed": [0, 1], "class": [0, {second}]}}, dtype="int64")'
         return [load, f"images = model.predict({table})  # (2, {size}, {size}, {channels}) uint8"]
     images = f"np.zeros((2, {size}, {size}, {channels}), np.uint8)"
     return [load, f"probabilities = model.predict({images})  # (2, {len(network['classes'])})"]

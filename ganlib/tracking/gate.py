@@ -82,7 +82,6 @@ def generator_gate(
     `judge_chance` tells nothing, and labels up to `label_chance` steer nothing; a generator that
     knows no labels is let through by `min_label_agreement` 0.
     """
-    low = config.min_relative_coverage
     collapsed = f"it has collapsed: {{value:.4g}} of {classes} classes are present"
     return Gate(
         rules=(
@@ -99,17 +98,37 @@ def generator_gate(
                 limit=config.min_classes_present * classes,
                 told=collapsed,
             ),
-            Rule(metric="relative_coverage", better="higher", limit=low),
+            _covering(config),
             _labels(config.min_label_agreement, label_chance),
-            Rule(
-                metric="scaled_distance",
-                better="lower",
-                limit=config.max_scaled_distance,
-                compare=True,
-            ),
-            Rule(metric="coverage", better="higher", compare=True),
+            *_compared(config),
         ),
         spread_factor=config.spread_factor,
+    )
+
+
+UNASKED = (
+    "its images have no classes, so the judge's accuracy, the classes present and the label "
+    "agreement were not asked about"
+)
+
+
+def classless_gate(config: PromotionConfig) -> Gate:
+    """What can be asked where there are no classes; a decision says UNASKED beside its reasons."""
+    rules = (_covering(config), *_compared(config))
+    return Gate(rules=rules, spread_factor=config.spread_factor)
+
+
+def _covering(config: PromotionConfig) -> Rule:
+    low = config.min_relative_coverage
+    return Rule(metric="relative_coverage", better="higher", limit=low)
+
+
+def _compared(config: PromotionConfig) -> tuple[Rule, Rule]:
+    return (
+        Rule(
+            metric="scaled_distance", better="lower", limit=config.max_scaled_distance, compare=True
+        ),
+        Rule(metric="coverage", better="higher", compare=True),
     )
 
 

@@ -58,6 +58,7 @@ def promote(
     *,
     reevaluate: Callable[[RegisteredVersion], Evidence],
     load_and_sample: Callable[[Path], None],
+    also: tuple[str, ...] = (),
     again: bool = False,
     on_step: Callable[[str], None] = lambda step: None,
     on_wait: Callable[[str], None] | None = None,
@@ -67,8 +68,8 @@ def promote(
     `reevaluate` measures the champion as the candidate was measured, by the same judge, and is
     called if there is another champion. `load_and_sample` gets the exported folder as the registry
     holds it and raises if it is unusable; its error ends the call and nothing was promoted. A
-    version that was rolled back from is refused on the same evidence, unless `again`. `on_wait` is
-    told for whom it waits.
+    version that was rolled back from is refused on the same evidence, unless `again`. `also` is
+    what the decision says after its reasons. `on_wait` is told for whom it waits.
     """
     asked = fingerprint(evidence, gate)
     with _transaction(home, candidate.name, on_wait) as (client, owner):
@@ -84,7 +85,7 @@ def promote(
                 outcome=verdict.outcome,
                 version=candidate.version,
                 before=champion,
-                reasons=verdict.reasons,
+                reasons=(*verdict.reasons, *also),
                 asked=asked,
                 evidence=evidence,
                 champion_evidence=theirs,

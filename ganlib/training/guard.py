@@ -8,20 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ganlib.collapse import Eye, Reading, Verdict, detect
+from ganlib.collapse import Eye, Judge, Reading, Verdict, detect
 from ganlib.config import Collapse
 from ganlib.data import Images, StoredImages
 from ganlib.determinism import Replicas, due, stream, sub_seed
-from ganlib.evaluation import ClassifierExtractor, balanced_labels, generate
+from ganlib.evaluation import Extractor, balanced_labels, generate
 from ganlib.evaluation.sampling import blind
 from ganlib.metrics import class_shares
-from ganlib.models import load_model
 from ganlib.training.gan_task import GanTask
+from ganlib.training.spec import Selector
+from ganlib.training.watch import selector_of
 
 # What of a report is kept beside a reading, and by which name.
 BESIDE = {
@@ -30,6 +30,11 @@ BESIDE = {
     "win_rate": "play/win_rate",
     "slope_generator": "play/slope_generator",
 }
+
+
+def _features(extractor: Extractor) -> Judge:
+    """What it sees, and nothing of the classes it may know: they are none of these images'."""
+    return lambda image_NHWC: (extractor(image_NHWC)[0], None)
 
 
 @dataclass
@@ -43,7 +48,7 @@ class Guard:
 
     task: GanTask
     train: Images | StoredImages
-    selector: str | None
+    selector: Selector | None
     settings: Collapse
     reported: int = 0
     series: list[Reading] = field(default_factory=list)
@@ -84,15 +89,12 @@ class Guard:
     def eye(self) -> Eye:
         seed, reals = self.task.config.seed, self.settings.detector.reals
         order = torch.randperm(len(self.train), generator=stream(seed, "collapse/images"))[:reals]
-        judge = None
-        if self.selector is not None:
-            model = load_model(Path(self.selector))
-            model.module.to(self.task.device)
-            judge = ClassifierExtractor(model, "selector:features")
+        judge = selector_of(self.selector, self.train.image_NHWC.shape[-1], self.task.device)
+        classes = len(self.task.classes) > 1
         return Eye.on(
             self.train.image_NHWC[order.to(self._place)].cpu(),
-            self.train.label_N.cpu()[order],
-            judge,
+            self.train.label_N.cpu()[order] if classes else None,
+            judge if classes or judge is None else _features(judge),
             config=self.settings.detector,
             seed=seed,
         )

@@ -21,13 +21,13 @@ from torch import nn
 from ganlib.config import Config, GanConfig
 from ganlib.data import open_images, open_set
 from ganlib.determinism import Replicas
-from ganlib.models import build_generator, load_model
+from ganlib.models import build_generator
 from ganlib.storage import open_store, read_json, write_bytes, write_json
 from ganlib.training import ema, precision
 from ganlib.training.memory import keep_freed
 from ganlib.training.snapshots import Snapshots
 from ganlib.training.spec import RunSpec
-from ganlib.training.watch import GanWatch, finite
+from ganlib.training.watch import GanWatch, finite, selector_of
 
 What = Literal["readings", "picture"]
 _FILES: dict[What, str] = {"readings": "readings.json", "picture": "picture.png"}
@@ -118,11 +118,10 @@ def _opened(told: str, device_name: str) -> _Eye:
     average = ema.start(arithmetic.place(generator, device))
     # Few of the training images are looked at, and none twice.
     reading = spec.reading.model_copy(update={"in_memory": "never"})
-    selector = load_model(Path(spec.selector)) if spec.selector else None
+    selector = selector_of(spec.selector, dataset.channels, device)
     watch = GanWatch(
         average,
         dataset.classes,
-        device,
         dataset.load("validation"),
         open_images(dataset, "train", reading, device),
         selector,

@@ -30,7 +30,7 @@ from ganlib.training.loop import Moment, Plan, Task, run
 from ganlib.training.snapshots import ELASTIC, Snapshots
 from ganlib.training.spec import ClassifierProblem, GanProblem, Outcome, Reason, RunSpec
 from ganlib.training.stops import Reading, stalled
-from ganlib.training.watch import ClassifierWatch, GanWatch
+from ganlib.training.watch import ClassifierWatch, GanWatch, selector_of
 
 PLAY = ("win_rate", "slope_generator")
 
@@ -261,11 +261,9 @@ def _looking(
                 note=tracker.note,
             )
         case "inside":
-            selector = load_model(Path(spec.selector)) if spec.selector else None
+            selector = selector_of(spec.selector, dataset.channels, task.device)
             held_out = dataset.load("validation")
-            watch = GanWatch(
-                task.average, task.classes, task.device, held_out, train, selector, spec.evaluation
-            )
+            watch = GanWatch(task.average, task.classes, held_out, train, selector, spec.evaluation)
             return Inside(watch, replicas)
         case _:
             assert_never(task.config.evaluate)

@@ -6,7 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ganlib.config import ClassifierConfig, Config, EvaluationConfig, GanConfig, Reading
+from ganlib.config import (
+    ClassifierConfig,
+    Config,
+    EvaluationConfig,
+    GanConfig,
+    NetworkFeatures,
+    Reading,
+)
 from ganlib.training.journal import RunIdentity
 
 Reason = Literal["budget", "plateau", "wall_time", "stopped", "collapsed"]
@@ -26,12 +33,17 @@ class ClassifierProblem(Config):
 Problem = Annotated[GanProblem | ClassifierProblem, Field(discriminator="kind")]
 
 
+Selector = str | NetworkFeatures
+"""The folder of an exported classifier, or the settings of a network that knows no classes."""
+
+
 class RunSpec(Config):
     """One run. All paths are absolute; everything a run's numbers depend on is in here.
 
-    `selector` is the exported classifier in whose features a GAN is watched; without one there are
-    no readings but the losses. `init_from` is an exported model whose weights are the start.
-    `reading` says where the images are kept meanwhile, on which no number depends.
+    `selector` is the exported classifier, or the network that knows no classes, in whose features a
+    GAN is watched; without one there are no readings but the losses. `init_from` is an exported
+    model whose weights are the start. `reading` says where the images are kept meanwhile, on which
+    no number depends.
     `spool` is the folder of journals, for a worker that is given no tracker.
     """
 
@@ -39,7 +51,7 @@ class RunSpec(Config):
     dataset_folder: str
     dataset_fingerprint: str
     run_folder: str
-    selector: str | None = None
+    selector: Selector | None = None
     init_from: str | None = None
     reading: Reading = Reading()
     evaluation: EvaluationConfig = EvaluationConfig()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -17,16 +18,19 @@ from ganlib.data import Images, StoredImages
 from ganlib.determinism import Replicas
 from ganlib.evaluation import (
     ClassifierExtractor,
+    Extractor,
     generate,
     grid_labels,
     pictures,
     reference,
     score,
 )
+from ganlib.evaluation.networks import build_extractor
 from ganlib.losses import cross_entropy
 from ganlib.metrics import Calibration, Confusion, among_best
-from ganlib.models import LoadedModel
+from ganlib.models import load_model
 from ganlib.training.classifier_task import ClassifierTask
+from ganlib.training.spec import Selector
 
 COLUMNS = 10
 
@@ -94,23 +98,22 @@ class GanWatch:
         self,
         average: nn.Module,
         classes: Sequence[str],
-        device: torch.device,
         images: Images,
         train: Images | StoredImages,
-        selector: LoadedModel | None,
+        selector: Extractor | None,
         config: EvaluationConfig,
     ) -> None:
         self.average, self.classes, self.config = average, classes, config
-        self.extractor = self.reference = None
+        self.extractor, self.reference = selector, None
         if selector is not None:
-            selector.module.to(device)
-            self.extractor = ClassifierExtractor(selector, "selector:features")
             self.reference = reference.build(
                 images.image_NHWC,
                 images.label_N,
-                self.extractor,
+                selector,
                 config.samples,
                 config.seed,
+                classes=len(classes),
+                judging=isinstance(selector, ClassifierExtractor),
                 other_NHWC=train.image_NHWC,
                 other_label_N=train.label_N,
             )
@@ -130,8 +133,23 @@ class GanWatch:
         return dict(scores)
 
     def picture(self) -> bytes:
-        """A row for each of up to 16 classes, a column for each noise, always the same noise."""
+        """A row for each of up to 16 classes, a column for each noise, always the same noise.
+
+        Without classes each image has its own.
+        """
         label_N = grid_labels(len(self.classes), COLUMNS)
-        seed_N = self.config.seed + torch.arange(COLUMNS).repeat(len(label_N) // COLUMNS)
+        noises = COLUMNS if len(self.classes) > 1 else len(label_N)
+        seed_N = self.config.seed + torch.arange(len(label_N)) % noises
         image_NHWC = generate(self.average, seed_N, label_N)
         return pictures.grid(image_NHWC, COLUMNS, max(1, 64 // image_NHWC.shape[1]))
+
+
+def selector_of(selector: Selector | None, channels: int, device: torch.device) -> Extractor | None:
+    """In whose features a GAN is watched, for images of C channels; none where nobody watches."""
+    if selector is None:
+        return None
+    if not isinstance(selector, str):
+        return build_extractor(selector, channels=channels, device=str(device))
+    loaded = load_model(Path(selector))
+    loaded.module.to(device)
+    return ClassifierExtractor(loaded, "selector:features")

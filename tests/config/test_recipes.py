@@ -40,7 +40,14 @@ def test_training_is_looked_at_often_enough_to_be_told_stalled_before_its_end(na
 
 
 def test_the_promised_recipes_are_there() -> None:
-    assert set(recipe_names()) >= {"digits", "mnist", "fashion-mnist", "cifar10", "folder"}
+    assert set(recipe_names()) >= {
+        "digits",
+        "mnist",
+        "fashion-mnist",
+        "cifar10",
+        "folder",
+        "unlabelled",
+    }
 
 
 def test_a_folder_becomes_the_folder_recipe(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from ganlib.config import DataConfig, Unlabelled
 from ganlib.data import prepare, source_state
 from ganlib.data.sources.folder import FolderSource
 from ganlib.errors import DataError
@@ -143,6 +144,12 @@ def _flat_train(root: Path) -> None:
     (root / "digit-1").rename(root / "test")
 
 
+def _no_train(root: Path) -> None:
+    _flat_train(root)
+    for path in (root / "train").iterdir():
+        path.unlink()
+
+
 def _one_class(root: Path) -> None:
     shutil.rmtree(root / "digit-1")
 
@@ -183,7 +190,7 @@ BAD = {
     "a-file": (_file, "is a file, not a folder"),
     "empty": (_empty, "images holds no images"),
     "no-images": (_only_text, r"holds no images; it holds \.txt files"),
-    "flat": (_flat, r"holds 8 images but no class subfolders\n.*without classes no classifier"),
+    "flat": (_flat, r"holds 8 images but no class subfolders\n.*ganlib run unlabelled"),
     "flat-splits": (_flat_train, "train holds 4 images but no class subfolders"),
     "one-class": (_one_class, "holds only one class, 'digit-0'"),
     "one-level-up": (_one_level_up, "only one class, 'set'.*\n.*did you mean .*images/set"),
@@ -206,6 +213,69 @@ def test_a_folder_that_cannot_be_used_says_why(
     assert re.search(BAD[name][1], str(caught.value)), str(caught.value)
     assert caught.value.exit_code == 2
     assert caught.value.hint
+
+
+def unlabelled(root: Path, **settings: object) -> DataConfig:
+    data = folder_config(root, **settings).model_dump()
+    return DataConfig.model_validate({**data, "source": Unlabelled(path=str(root))})
+
+
+@pytest.mark.parametrize("spoil", [_flat, _one_class, _one_level_up, lambda root: None])
+def test_without_classes_every_image_below_is_of_one(
+    make_folder: MakeFolder, tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
+    root = make_folder(classes=2, each=8)
+    spoil(root)
+    count = sum(1 for _ in root.rglob("*.png"))
+    dataset = prepare(unlabelled(root), tmp_path / "out", workers=1)
+    assert dataset.classes == ("unlabelled",)
+    assert sum(dataset.counts.values()) == count
+    assert all(dataset.counts.values())
+    assert not len(dataset.skipped())
+    assert set(dataset.load("train").label_N.tolist()) == {0}
+
+
+def test_the_splits_of_images_without_classes_are_kept(
+    make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    root = make_folder(classes=2, each=8)
+    shutil.copy(root / "digit-0" / "000.png", root / "stray.png")
+    _flat_train(root)
+    dataset = prepare(unlabelled(root), tmp_path / "out", workers=1)
+    assert (dataset.counts["test"], dataset.counts["train"] + dataset.counts["validation"]) == (
+        8,
+        8,
+    )
+    assert dataset.skipped().to_dict("records") == [
+        {"file": "stray.png", "reason": "lies outside train, val and test"}
+    ]
+
+
+def test_images_that_come_and_go_are_another_state(make_folder: MakeFolder) -> None:
+    root = make_folder(classes=2, each=4)
+    _flat(root)
+    before = source_state(unlabelled(root))
+    assert source_state(unlabelled(root)) == before
+    (root / "0.png").unlink()
+    assert source_state(unlabelled(root)) != before
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (_missing, "there is no folder"),
+        (_empty, "holds no images"),
+        (_only_text, r"holds no images; it holds \.txt files"),
+        (_no_train, "has no images for training"),
+    ],
+)
+def test_a_folder_without_classes_and_images_says_why(
+    make_folder: MakeFolder, tmp_path: Path, spoil: Callable[[Path], None], reason: str
+) -> None:
+    root = make_folder(classes=2, each=4)
+    spoil(root)
+    with pytest.raises(DataError, match=reason):
+        prepare(unlabelled(root), tmp_path / "out", workers=1)
 
 
 def test_bad_files_are_listed_and_counted(make_folder: MakeFolder, tmp_path: Path) -> None:

@@ -85,8 +85,38 @@ CLI: dict[str, tuple[Argv, str]] = {
     "unknown option": (lambda t: ["run", "digits", "--seeds", "3"], "--seeds"),
     "missing folder": (lambda t: ["run", str(t / "nowhere")], "nowhere"),
     "empty folder": (lambda t: ["run", empty(t)], "holds no images"),
-    "flat folder": (lambda t: ["run", flat(t)], "class"),
-    "one class": (lambda t: ["run", str(pictures(t / "f", 8, ("rose",)))], "one class"),
+    "a flat folder for a recipe with classes": (
+        lambda t: ["run", "folder", "--set", f"data.source.path={flat(t)}"],
+        "no class subfolders",
+    ),
+    "no network that was trained": (
+        lambda t: ["run", flat(t), "--set", "judging.gate=inception"],
+        "judging.gate is inception: GANLIB_INCEPTION is not set",
+    ),
+    "a class for images without one": (
+        lambda t: [
+            "run",
+            flat(t),
+            "--set",
+            "gan.generator.network.conditioning=concatenation",
+            "--set",
+            "gan.discriminator.network.conditioning=projection",
+        ],
+        "the images of data.source unlabelled have no classes: set it to none",
+    ),
+    "labels to agree with where there are none": (
+        lambda t: ["run", flat(t), "--set", "promotion.min_label_agreement=0.9"],
+        "promotion.min_label_agreement is 0.9, and the images",
+    ),
+    "a classifier of nothing": (
+        lambda t: ["train", flat(t), "--only", "classifiers"],
+        "the images have no classes, so no classifier is trained",
+    ),
+    "the recipe without a folder": (lambda t: ["run", "unlabelled"], "give the folder itself"),
+    "one class and loose images": (
+        lambda t: ["run", str(pictures(t / "f", 8, (".", "rose")))],
+        "one class",
+    ),
     "a file that is no recipe": (lambda t: ["run", __file__], "neither a recipe nor a folder"),
     "broken YAML": (lambda t: ["run", yaml_file(t, "name: [")], "mine.yaml is not valid YAML"),
     "YAML with code": (

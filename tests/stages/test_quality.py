@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from ganlib.errors import ConfigError, DataError, NotFound
 from ganlib.stages import pipelines
 from ganlib.stages import quality as stage
 from ganlib.stages.context import Context
-from ganlib.stages.findings import KINDS, Finding, Findings, look
+from ganlib.stages.findings import ABOUT_CLASSES, KINDS, Finding, Findings, look
 from ganlib.storage import Home
 
 COLUMNS = ["finding", "file", "split", "class", "other_file", "score", "suggestion"]
@@ -262,9 +263,8 @@ def small(folder: Path, counts: dict[str, int]) -> Path:
 
 HOSTILE = {
     "empty": ({}, "holds no images"),
-    "one class": ({"cat": 8}, "only one class"),
+    "one class and loose images": ({"cat": 8, ".": 2}, "only one class"),
     "a class of one": ({"cat": 8, "dog": 1}, "class 'dog' has 1 usable image"),
-    "flat": ({".": 5}, "no class subfolders"),
 }
 
 
@@ -275,6 +275,25 @@ def test_folders_that_cannot_be_used_say_why(case: str, tmp_path: Path) -> None:
     folder.mkdir()
     with pytest.raises(DataError, match=said):
         stage.run(context(tmp_path / "home", config_of(small(folder, counts))))
+
+
+def test_without_classes_nothing_is_said_of_labels(tmp_path: Path) -> None:
+    folder = small(tmp_path / "images", {".": 40})
+    shutil.copy(folder / "0.png", folder / "again.png")
+    config = config_of(folder)
+    done = stage.run(context(tmp_path / "home", config))
+    found = done.value
+    assert found.findings["exact_duplicate"] == 1
+    assert not set(ABOUT_CLASSES) & set(found.findings)
+    assert found.accuracy is None
+    assert ("labels and balance", "not looked at: the images have no classes") in stage.summary(
+        found
+    )
+    table = pd.read_csv(found.table)
+    assert list(table.columns) == COLUMNS
+    assert table["class"].isna().all()
+    with pytest.raises(ConfigError, match="looks for wrong labels, and the images have no classes"):
+        stage.run(context(tmp_path / "home", config), features="random")
 
 
 def test_the_smallest_set_that_can_be_prepared_is_checked(tmp_path: Path) -> None:

@@ -148,7 +148,9 @@ def test_the_sweep_meant_is_the_one_whose_winner_was_trained(
     told = accounts.trials(past)
     assert told is not None
     assert (told.columns, told.rows) == (("trial", "state"), (("0", "diverged"),))
-    cost, notes = accounts.cost(past, Training(speed=900.0), {"workers": 2, "threads": 3}, 30.0)
+    cost, notes = accounts.cost(
+        past, Training(speed=900.0), {"workers": 2, "threads": 3}, 30.0, trained.classifiers.judge
+    )
     assert cost.rows[-1][:2] == ("total", "2 min 30 s")
     assert any("900 images/s" in cell for row in cost.rows for cell in row)
     assert notes[0].startswith("Training the generator took 6 CPU-minutes")

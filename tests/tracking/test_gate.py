@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from ganlib.config import PromotionConfig
-from ganlib.tracking.gate import Evidence, classifier_gate, decide, generator_gate, guessing
+from ganlib.tracking.gate import (
+    Evidence,
+    classifier_gate,
+    classless_gate,
+    decide,
+    generator_gate,
+    guessing,
+)
 
 GOOD = {
     "judge_accuracy": 0.99,
@@ -52,6 +59,24 @@ def test_decisions(mine: Evidence, champion: Evidence | None, outcome: str, reas
     verdict = decide(mine, champion, GATE)
     assert verdict.outcome == outcome
     assert any(reason in said for said in verdict.reasons), verdict.reasons
+
+
+def test_without_classes_coverage_and_distance_decide_alone() -> None:
+    gate = classless_gate(PromotionConfig())
+    assert [rule.metric for rule in gate.rules] == [
+        "relative_coverage",
+        "scaled_distance",
+        "coverage",
+    ]
+    about_classes = ("judge_accuracy", "label_agreement", "classes_present")
+    known = {name: value for name, value in GOOD.items() if name not in about_classes}
+    mine = Evidence(judge="n", samples=1000, metrics=known, spreads=SPREADS)
+    assert decide(mine, None, GATE).outcome == "cannot_tell"
+    promoted = decide(mine, None, gate)
+    assert promoted.outcome == "promoted"
+    assert not [said for said in promoted.reasons if "label" in said or "class" in said]
+    less = mine.model_copy(update={"metrics": known | {"relative_coverage": 0.2}})
+    assert decide(less, None, gate).reasons == ("relative coverage is 0.2, below 0.5",)
 
 
 def test_a_promotion_may_live_with_missing_classes() -> None:

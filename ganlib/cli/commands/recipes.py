@@ -99,9 +99,10 @@ def _source(note: str) -> str:
 
 
 def _cost(parameters: dict[str, int], cost: dict[str, Any] | None) -> tuple[str, ...]:
-    classifier = f"{parameters['classifier']:,}"
+    trained = parameters["classifier"] is not None
+    classifier = f"{parameters['classifier']:,}" if trained else "-"
     players = f"{parameters['generator'] + parameters['discriminator']:,}"
     if cost is None:
         return (classifier, "-", players, "-", "-")
     learning, playing = (f"{cost[f'{kind}_seconds']:.3g}" for kind in ("classifier", "gan"))
-    return (classifier, learning, players, playing, str(cost["megabytes"]))
+    return (classifier, learning if trained else "-", players, playing, str(cost["megabytes"]))

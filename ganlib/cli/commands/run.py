@@ -25,6 +25,7 @@ def run(options: Options, target: str | None) -> Answer:
     ganlib run                                     the digits, no download
     ganlib run mnist --home /data/mnist
     ganlib run flowers/ --set data.size=32         your own pictures, by class
+    ganlib run photos/                             a flat folder: unlabelled, no classifier
     ganlib run mine.yaml --json > result.json
     ganlib run digits --set gan.generator.optimiser.learning_rate=1e-4
     """

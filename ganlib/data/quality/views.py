@@ -88,7 +88,8 @@ class View:
         return str(SPLITS[int(self.split_N[row])])
 
     def class_of(self, row: int) -> str:
-        return self.classes[int(self.label_N[row])]
+        """Empty where there are no classes."""
+        return self.classes[int(self.label_N[row])] if len(self.classes) > 1 else ""
 
     def grey(self, row_B: Tensor, side: int) -> Tensor:
         """Luma of some rows in 0..255, as (B, S, S) float32."""

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
-from ganlib.config import Arrays, Cifar10, Custom, Digits, Folder, Idx, Source, fingerprint
+from ganlib.config import (
+    Arrays,
+    Cifar10,
+    Custom,
+    Digits,
+    Folder,
+    Idx,
+    Source,
+    Unlabelled,
+    fingerprint,
+)
 from ganlib.data.blocks import OpenSource
 
 __all__ = ["Surroundings", "build", "state"]
@@ -42,6 +52,10 @@ def build(source: Source, around: Surroundings) -> OpenSource:
             from ganlib.data.sources.folder import FolderSource
 
             return FolderSource(Path(source.path))
+        case Unlabelled():
+            from ganlib.data.sources.folder import FolderSource
+
+            return FolderSource(Path(source.path), labelled=False)
         case Arrays():
             from ganlib.data.sources.arrays import open_arrays
 
@@ -73,6 +87,10 @@ def state(source: Source, search: Sequence[Path]) -> str:
             from ganlib.data.sources.folder import folder_state
 
             return fingerprint("folder", folder_state(Path(source.path)))
+        case Unlabelled():
+            from ganlib.data.sources.folder import folder_state
+
+            return fingerprint("unlabelled", folder_state(Path(source.path), labelled=False))
         case Arrays():
             from ganlib.data.sources.arrays import arrays_state
 

@@ -1,4 +1,4 @@
-"""A folder of images: one subfolder per class, or train/val/test above them.
+"""A folder of images: one subfolder per class, or train/val/test above them; or without classes.
 
 Hidden files, `__MACOSX` and files that are no images by their extension are passed over, and so is
 what ganlib itself wrote: a home, and pictures of a generator. Links to files are followed; a link
@@ -15,30 +15,19 @@ from pathlib import Path
 
 import numpy as np
 
+from ganlib.config.layout import EXTENSIONS, SPLIT_NAMES, clutter, extension, is_folder, own, splits
 from ganlib.data.blocks import UNSPLIT, Block, Files, Notes, keys, spans
 from ganlib.data.shards import printable
 from ganlib.errors import DataError
 
-EXTENSIONS = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
-)
-SPLIT_NAMES = {
-    "train": 0,
-    "training": 0,
-    "val": 1,
-    "valid": 1,
-    "validation": 1,
-    "test": 2,
-    "testing": 2,
-}
-OWN = {"home.json": "a home of ganlib", "samples.npz": "pictures made by ganlib sample"}
-CLUTTER = frozenset(("__macosx", "thumbs.db", "desktop.ini"))
 LAYOUT = "put the images of each class into a subfolder of their own: FOLDER/CLASS/*.jpg"
+UNLABELLED = "unlabelled"
+ALONE = "For images without classes: ganlib run unlabelled --set data.source.path=FOLDER"
 
 
 @dataclass(frozen=True)
 class ClassFolder:
-    """One class of one split; `path` is relative to the root."""
+    """One class of one split; `path` is relative to the root, empty for the root itself."""
 
     split: int
     name: str
@@ -57,7 +46,7 @@ class Tree:
         """What is visible in a folder, sorted by name."""
         try:
             with os.scandir(os.path.join(self.root, path)) as found:
-                visible = [e for e in found if not _clutter(e.name)]
+                visible = [e for e in found if not clutter(e.name)]
         except OSError as error:
             self.notes.skipped.append((path, f"the folder cannot be listed: {error.strerror}"))
             return []
@@ -66,9 +55,7 @@ class Tree:
 
     def _own(self, path: str, entry: os.DirEntry[str]) -> bool:
         """A folder that ganlib wrote is no class, nor part of one; it is noted once."""
-        if not _is_folder(entry):
-            return False
-        reason = next((OWN[n] for n in OWN if os.path.isfile(os.path.join(entry.path, n))), None)
+        reason = own(entry) if is_folder(entry) else None
         if reason is None:
             return False
         if (path, reason) not in self.notes.skipped:
@@ -79,34 +66,29 @@ class Tree:
         """Images below `path` in order, by path relative to the root; links as decided."""
         folders = []
         for entry in self.entries(path):
-            below = f"{path}/{entry.name}"
-            if _is_folder(entry):
+            below = f"{path}/{entry.name}" if path else entry.name
+            if is_folder(entry):
                 if not entry.is_symlink() or below in self.follow:
                     folders.append(below)
-            elif _extension(entry.name) in EXTENSIONS:
+            elif extension(entry.name) in EXTENSIONS:
                 yield below
             elif note:
-                kind = _extension(entry.name) or "no extension"
+                kind = extension(entry.name) or "no extension"
                 self.notes.ignored[kind] = self.notes.ignored.get(kind, 0) + 1
         for folder in folders:
             yield from self.files(folder, note)
 
 
 class FolderSource:
-    """Names are listed a class at a time; nothing is opened."""
+    """Names are listed a class at a time; nothing is opened.
 
-    def __init__(self, root: Path) -> None:
-        self.root = _checked(root)
+    Not `labelled`: folders are no classes, and all images are of one.
+    """
+
+    def __init__(self, root: Path, *, labelled: bool = True) -> None:
+        self.root, self.labelled = _checked(root), labelled
         self.tree = Tree(str(self.root))
-        top = self.tree.entries("")
-        folders = [entry.name for entry in top if _is_folder(entry)]
-        images = [e.name for e in top if not _is_folder(e) and _extension(e.name) in EXTENSIONS]
-        if not folders:
-            raise _unlabelled(self.root, len(images)) if images else _empty(self.root)
-        _decide_links(self.tree)
-        self.folders = _class_folders(self.tree, folders)
-        for name in images:
-            self.tree.notes.skipped.append((name, "lies outside any class folder"))
+        self.folders = _labelled(self.tree) if labelled else _unlabelled(self.tree)
         self.counts = [
             sum(1 for _ in self.tree.files(folder.path, note=True)) for folder in self.folders
         ]
@@ -148,6 +130,14 @@ class FolderSource:
         held = {f.name for f, n in zip(self.folders, self.counts, strict=True) if n and f.split < 1}
         if not self.count:
             raise _empty(self.root, self.notes.ignored)
+        if not self.labelled:
+            if not held:
+                raise DataError(
+                    f"{self.root} has no images for training",
+                    where=str(self.root),
+                    hint="put them into train, or beside no such folders",
+                )
+            return classes
         for name in classes:
             if name not in held:
                 where = " for training" if any(f.split != UNSPLIT for f in self.folders) else ""
@@ -162,8 +152,8 @@ class FolderSource:
         return classes
 
     def _one_class(self, name: str) -> DataError:
-        inner = [e.name for e in self.tree.entries(self.folders[0].path) if _is_folder(e)]
-        hint = "at least two are needed, since a classifier judges the images; " + LAYOUT
+        inner = [e.name for e in self.tree.entries(self.folders[0].path) if is_folder(e)]
+        hint = f"at least two are needed, since a classifier judges the images: {LAYOUT}. {ALONE}"
         if len(inner) > 1:
             hint = f"its subfolders are {', '.join(inner[:4])}: did you mean {self.root / name}?"
         return DataError(
@@ -171,8 +161,8 @@ class FolderSource:
         )
 
 
-def folder_state(root: Path) -> str:
-    return FolderSource(root).state()
+def folder_state(root: Path, *, labelled: bool = True) -> str:
+    return FolderSource(root, labelled=labelled).state()
 
 
 def _checked(root: Path) -> Path:
@@ -184,13 +174,46 @@ def _checked(root: Path) -> Path:
     return root.resolve()
 
 
+def _labelled(tree: Tree) -> list[ClassFolder]:
+    folders, images = _top(tree)
+    if not folders:
+        raise _no_classes(Path(tree.root), len(images)) if images else _empty(Path(tree.root))
+    _decide_links(tree)
+    found = _class_folders(tree, folders)
+    for name in images:
+        tree.notes.skipped.append((name, "lies outside any class folder"))
+    return found
+
+
+def _unlabelled(tree: Tree) -> list[ClassFolder]:
+    """All images below the root, or those of the splits."""
+    folders, images = _top(tree)
+    _decide_links(tree)
+    if not splits(folders):
+        return [ClassFolder(UNSPLIT, UNLABELLED, "")]
+    for name in images:
+        tree.notes.skipped.append((name, "lies outside train, val and test"))
+    return [ClassFolder(SPLIT_NAMES[name.lower()], UNLABELLED, name) for name in _ordered(folders)]
+
+
+def _top(tree: Tree) -> tuple[list[str], list[str]]:
+    """Names of folders and of images in the root."""
+    top = tree.entries("")
+    folders = [entry.name for entry in top if is_folder(entry)]
+    return folders, [e.name for e in top if not is_folder(e) and extension(e.name) in EXTENSIONS]
+
+
+def _ordered(folders: list[str]) -> list[str]:
+    return sorted(folders, key=lambda name: (SPLIT_NAMES[name.lower()], name))
+
+
 def _class_folders(tree: Tree, folders: list[str]) -> list[ClassFolder]:
     """In the order of splits and names."""
     kinds = {name: SPLIT_NAMES.get(name.lower()) for name in folders}
     split_like = [name for name, kind in kinds.items() if kind is not None]
-    if "train" in {name.lower() for name in split_like} and len(split_like) == len(folders):
+    if splits(folders):
         out = []
-        for name in sorted(folders, key=lambda name: (SPLIT_NAMES[name.lower()], name)):
+        for name in _ordered(folders):
             out += _of_split(tree, name, SPLIT_NAMES[name.lower()])
         return out
     if len({kinds[name] for name in split_like}) > 1:
@@ -205,10 +228,10 @@ def _class_folders(tree: Tree, folders: list[str]) -> list[ClassFolder]:
 
 def _of_split(tree: Tree, name: str, split: int) -> list[ClassFolder]:
     entries = tree.entries(name)
-    inner = [entry.name for entry in entries if _is_folder(entry)]
-    images = [e.name for e in entries if not _is_folder(e) and _extension(e.name) in EXTENSIONS]
+    inner = [entry.name for entry in entries if is_folder(entry)]
+    images = [e.name for e in entries if not is_folder(e) and extension(e.name) in EXTENSIONS]
     if images and not inner:
-        raise _unlabelled(Path(tree.root) / name, len(images))
+        raise _no_classes(Path(tree.root) / name, len(images))
     for image in images:
         outside = (os.path.join(name, image), "lies outside any class folder")
         tree.notes.skipped.append(outside)
@@ -236,7 +259,7 @@ def _collect(tree: Tree, path: str, seen: set[tuple[int, int] | None], links: li
     while stack:
         folder = stack.pop()
         for entry in Tree(tree.root).entries(folder):
-            if not _is_folder(entry):
+            if not is_folder(entry):
                 continue
             below = os.path.join(folder, entry.name)
             if entry.is_symlink():
@@ -257,22 +280,6 @@ def _identity(path: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link that leads to itself
-        return False
-
-
-def _clutter(name: str) -> bool:
-    return name.startswith(".") or name.lower() in CLUTTER
-
-
-def _extension(name: str) -> str:
-    stem, dot, ending = name.rpartition(".")
-    return f".{ending.lower()}" if stem and dot else ""
-
-
 def _stamp(path: str) -> str:
     try:
         found = os.stat(path)
@@ -289,10 +296,9 @@ def _empty(root: Path, ignored: dict[str, int] | None = None) -> DataError:
     )
 
 
-def _unlabelled(root: Path, count: int) -> DataError:
+def _no_classes(root: Path, count: int) -> DataError:
     return DataError(
         f"{root} holds {count} images but no class subfolders",
         where=str(root),
-        hint="unlabelled images cannot be used: without classes no classifier can be trained to "
-        f"judge what is generated, and the gates read that judge. {LAYOUT}",
+        hint=f"{LAYOUT}. {ALONE}",
     )

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ganlib.evaluation import pictures
 from ganlib.evaluation.latent import interpolate, truncate
-from ganlib.evaluation.sampling import generate, grid_labels, render
+from ganlib.evaluation.sampling import generate, grid_labels, grid_names, render
 from ganlib.models import kind_of, noise
 
 COLUMNS = 10
@@ -39,13 +39,19 @@ def truncated(generator: nn.Module, names: Sequence[str], seed: int, scale: int)
 def interpolated(
     generator: nn.Module, names: Sequence[str], seeds: tuple[int, int], scale: int, steps: int = 9
 ) -> bytes:
-    """PNG: a row of steps from one seed to the other for each of up to ten classes."""
+    """PNG: a row of steps from one seed to the other for each of up to ten classes.
+
+    Without classes each row goes on from the seeds of the one before.
+    """
     label_K = grid_labels(len(names), 1, COLUMNS)
-    start_Z, end_Z = _noise(generator, torch.tensor(seeds))
-    z_SZ = interpolate(start_Z, end_Z, steps, kind_of(generator))
-    image_NHWC = render(generator, z_SZ.repeat(len(label_K), 1), label_K.repeat_interleave(steps))
-    told = [names[label] for label in label_K.tolist()]
-    return pictures.grid(image_NHWC, steps, scale, names=told)
+    further = 0 if len(names) > 1 else seeds[1] - seeds[0] + 1
+    end_K2 = torch.tensor(seeds) + further * torch.arange(len(label_K))[:, None]
+    rows = []
+    for end_2 in end_K2:
+        start_Z, end_Z = _noise(generator, end_2)
+        rows.append(interpolate(start_Z, end_Z, steps, kind_of(generator)))
+    image_NHWC = render(generator, torch.cat(rows), label_K.repeat_interleave(steps))
+    return pictures.grid(image_NHWC, steps, scale, names=grid_names(names, label_K, 1))
 
 
 def side_by_side(
@@ -57,8 +63,8 @@ def side_by_side(
     seed_N = torch.arange(len(label_N)) + seed
     made = [generate(generator, seed_N, label_N) for generator in (left, right)]
     pair = [one.reshape(-1, half, *one.shape[1:]) for one in made]
-    told = [names[label] for label in label_N[::half].tolist()]
     image_NHWC = torch.cat(pair, 1).flatten(0, 1)
+    told = grid_names(names, label_N, half)
     return pictures.grid(image_NHWC, COLUMNS, scale, names=told, group=half)
 
 

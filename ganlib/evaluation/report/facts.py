@@ -63,7 +63,10 @@ class ByClass:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """One evaluation. `series` and `series_floors` are by reading, over the clock in images."""
+    """One evaluation. `series` and `series_floors` are by reading, over the clock in images.
+
+    `judge_told` is all there is of a judge that has no `judge_rows`.
+    """
 
     title: str
     purpose: str
@@ -81,6 +84,7 @@ class Facts:
     collapse: Terms
     collapse_series: dict[str, Points] = field(default_factory=dict)
     trials: Table | None = None
+    judge_told: str = ""
     judge_rows: tuple[Row, ...] = ()
     cost: Table
     cost_notes: tuple[str, ...] = ()
