@@ -120,7 +120,7 @@ def look(
         return value
 
     _unreadable(found, dataset)
-    groups = timed("copies", lambda: _copies(found, view))
+    groups = timed("copies", lambda: _copies(found, view, mirrored))
     learnt = PatchFeatures.learn(view.image_NHWC, seed=seed, mirrored=mirrored)
     feature_NF = timed("features", lambda: learnt(view.image_NHWC))
     telling = {"patches": feature_NF}
@@ -150,8 +150,11 @@ def _row(view: View, row: int, **fields: Any) -> Finding:
     return Finding(file=view.files[row], split=view.split(row), label=view.class_of(row), **fields)
 
 
-def _copies(found: Findings, view: View) -> list[list[int]]:
-    """Rows for copies, leaks and copies of several classes; gives the groups of copies."""
+def _copies(found: Findings, view: View, mirrored: bool) -> list[list[int]]:
+    """Rows for copies, leaks and copies of several classes; gives the groups of copies.
+
+    Where a mirror image may be of another class it is told of, and is a copy in no other respect.
+    """
     import torch
 
     from ganlib.data.quality import copies
@@ -168,17 +171,22 @@ def _copies(found: Findings, view: View) -> list[list[int]]:
         kind = "mirrored_duplicate" if turned else "near_duplicate"
         links.append((first, row, kind, round(score, 4)))
     for first, row, kind, score in links:
-        text = f"a copy of {view.files[first]}: keep one of the two"
         other = view.files[first]
+        text = f"a copy of {other}: keep one of the two"
+        if kind == "mirrored_duplicate" and not mirrored:
+            text = f"the mirror image of {other}: one of the two is enough if sides do not matter"
         found.rows.append(
             _row(view, row, finding=kind, other_file=other, score=score, suggestion=text)
         )
         found.pairs.append((first, row))
-    joined = torch.tensor([link[:2] for link in links], dtype=torch.int64).reshape(-1, 2)
-    groups = copies.groups(joined)
-    for group in groups:
+
+    def groups(kept: list[tuple[int, int, str, float]]) -> list[list[int]]:
+        joined = torch.tensor([link[:2] for link in kept], dtype=torch.int64)
+        return copies.groups(joined.reshape(-1, 2))
+
+    for group in groups([one for one in links if mirrored or one[2] != "mirrored_duplicate"]):
         _across(found, view, group)
-    return groups
+    return groups(links)
 
 
 def _across(found: Findings, view: View, group: list[int]) -> None:

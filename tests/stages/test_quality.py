@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
+from sklearn.datasets import load_digits
 
 from ganlib import api
 from ganlib.bench.check import scores, write_digits
@@ -70,6 +71,23 @@ def test_what_was_planted_is_found(
     assert told["label_errors"]["recall"] >= 0.6
     assert told["label_errors"]["precision"] >= 0.6
     assert told["outliers"]["recall"] >= 0.5
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_mirror_image_is_of_the_same_class_where_images_may_be_flipped_alone(
+    mirrored: bool, tmp_path: Path
+) -> None:
+    digits = load_digits().images
+    for place, image in enumerate(digits[:60]):
+        left = Image.fromarray((image * 15).astype("uint8")).resize((32, 32))
+        for name, turned in (("left", left), ("right", ImageOps.mirror(left))):
+            path = tmp_path / "arrows" / name / f"{place}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            turned.save(path)
+    data = prepare(config_of(tmp_path / "arrows", **{"data.size": 32}).data, tmp_path, workers=1)
+    kinds = look(data, mirrored=mirrored)[0].to_frame()["finding"].value_counts()
+    assert kinds["mirrored_duplicate"] > 30
+    assert (kinds.get("label_conflict", 0) > 30) == mirrored
 
 
 def test_planting_repeats_by_seed_and_uses_no_image_twice(tmp_path: Path) -> None:
