@@ -14,14 +14,12 @@ ACROSS = 5
 
 
 def scatter(sample_SND: Tensor, seeds: Sequence[int], mixture: Mixture) -> bytes:
-    """A panel for each of the first ten seeds; a circle is three sigma, enlarged where it would be
-    too small to see.
-    """
+    """A panel for each of the first ten seeds; a circle, too wide so as to be seen, is a mode."""
     shown = list(zip(seeds, sample_SND.numpy(), strict=True))[: 2 * ACROSS]
     columns = min(ACROSS, len(shown))
     rows = -(-len(shown) // columns)
     figure = Figure(figsize=(3.2 * columns, 3.4 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).flat
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     centre_MD = mixture.centre_MD.numpy()
     reach = 1.25 * float(abs(centre_MD).max())
     for axis in axes:

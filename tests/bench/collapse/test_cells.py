@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from statistics import fmean, stdev
@@ -11,12 +12,14 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 
 from ganlib.bench.collapse import bench_collapse
 from ganlib.bench.collapse.cells import _summary
 from ganlib.bench.collapse.game import Game
 from ganlib.bench.collapse.gaussians import Plane, mixture
 from ganlib.bench.collapse.methods import Name
+from ganlib.bench.collapse.pictures import scatter
 from ganlib.bench.collapse.scoring import score
 from ganlib.cli.commands import bench_collapse as command
 from ganlib.cli.main import ganlib
@@ -59,6 +62,21 @@ def test_the_samples_it_leaves_are_those_it_scored(whole: tuple[Path, dict[str, 
     assert cell["summary"]["quality"]["mean"] == fmean(row["quality"] for row in cell["rows"])
     assert cell["seconds"] > 0
     json.dumps(told)
+
+
+def test_the_picture_has_a_panel_for_each_seed_with_its_samples_in_it() -> None:
+    one = mixture("ring")
+    both = torch.stack([one.centre_MD[:1].repeat(50, 1), one.centre_MD[2:3].repeat(50, 1)])
+    with Image.open(io.BytesIO(scatter(both, [3, 4], one))) as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    blue = (pixels[..., 2] - pixels[..., 0] > 60).nonzero()
+    height, width = pixels.shape[:2]
+    right = blue[1] > width / 2
+    # The first seed's samples are at three o'clock, the second's at noon.
+    assert 0.7 < np.mean(blue[1][~right]) / (width / 2) < 1
+    assert 0.4 < np.mean(blue[0][~right]) / height < 0.65
+    assert np.mean(blue[1][right]) / width == pytest.approx(0.75, abs=0.05)
+    assert np.mean(blue[0][right]) / height < 0.3
 
 
 def test_the_floor_and_the_papers_stand_beside_it(whole: tuple[Path, dict[str, Any]]) -> None:
