@@ -39,8 +39,9 @@ def details(
 
     of_class_M is the class of each generated sample: the one asked for, or the judged one where
     the generator cannot be asked. Without a judge of these classes it is the kernel distance alone.
-    class_divergence is the reverse KL from the real images' classes among the samples that the
-    judge is sure of, confident_share how many it is.
+    The distance of a class of which nothing was generated is infinite, and so are the mean and the
+    largest. class_divergence is the reverse KL from the real images' classes among the samples that
+    the judge is sure of, confident_share how many it is.
     """
     pairs = pairs or InRanks()
     told = {"kernel_distance": pairs.kernel_distance(real.feature_NF, fake.feature_NF)}

@@ -19,8 +19,9 @@ class Row:
     counted; or the `held-out images` of a judge.
 
     `floor` is what real images score against real ones at `count` of each, none where that has no
-    meaning; `value` is none where there is none, as a number of images without repetitions. A
-    metric of one class is named `metric/class`.
+    meaning; `value` is none where there is none or it is infinite: a number of images without
+    repetitions, above `low`; a distance of a class that was never generated. A metric of one class
+    is named `metric/class`.
     """
 
     metric: str

@@ -46,14 +46,15 @@ def class_distance(
 ) -> Tensor:
     """distance_K float64: `scaled_distance` of each class, by the trace of its own covariance.
 
-    NaN for a class with fewer than two real samples or none generated. At the counts of one class
-    the distance errs far upwards: only beside real against real at the same counts does it tell.
+    Infinite for a class of which none was generated, NaN for one with fewer than two real samples.
+    At the counts of one class the distance errs far upwards: only beside real against real at the
+    same counts does it tell.
     """
     distance_K = torch.full((classes,), math.nan, dtype=torch.float64)
     for label in range(classes):
         real, fake = real_NF[real_label_N == label], fake_MF[fake_label_M == label]
-        if len(real) > 1 and len(fake):
-            distance_K[label] = scaled_distance(real, fake)
+        if len(real) > 1:
+            distance_K[label] = scaled_distance(real, fake) if len(fake) else math.inf
     return distance_K
 
 

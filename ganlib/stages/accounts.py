@@ -57,6 +57,9 @@ def alarms(rows: Iterable[Row], model: ModelRef) -> Iterator[str]:
             yield "The judge finds none of the classes in real images: collapse cannot be told."
         elif missing > 0:
             yield f"Collapsed: {missing} of {present.floor:.0f} classes are hardly generated."
+    empty = tuple(row.metric.partition("/")[2] for row in known.values() if _empty(row))
+    if empty:
+        yield f"A sample set holds no image of {_some(empty)}: its distance inside is infinite."
     covered = known.get("relative_coverage")
     if covered is not None and covered.value is not None and covered.value < NARROW:
         yield f"It covers {covered.value:.0%} of what as many real images cover."
@@ -71,6 +74,12 @@ def alarms(rows: Iterable[Row], model: ModelRef) -> Iterator[str]:
             f"{copied.value or 0:.1%} of the samples are as near to a training image as copies, "
             f"and {copied.floor:.1%} of real ones."
         )
+
+
+def _empty(row: Row) -> bool:
+    """A class's distance has an end between real images and none here."""
+    inside = row.metric.startswith("intra_class_distance/")
+    return inside and row.value is None and row.floor is not None
 
 
 def trained(

@@ -46,7 +46,9 @@ def test_classes_that_are_absent_or_too_small():
     assert covered[0] > 0.5
     assert covered[1] == 0  # nothing generated
     assert covered[2:].isnan().all()  # one real sample; none at all
-    assert class_distance(real[kept], own[kept], fake, asked, classes=4)[1:].isnan().all()
+    apart = class_distance(real[kept], own[kept], fake, asked, classes=4)
+    assert apart[1] == mean_of(apart) == -least_of(-apart) == math.inf
+    assert apart[2:].isnan().all()
     nothing = torch.full((2,), math.nan)
     assert math.isnan(mean_of(nothing))
     assert math.isnan(least_of(nothing))

@@ -157,7 +157,7 @@ def test_the_sweep_meant_is_the_one_whose_winner_was_trained(
     assert accounts.trials(Origins()) is None
 
 
-def rows(**values: tuple[float, float]) -> list[Row]:
+def rows(**values: tuple[float | None, float]) -> list[Row]:
     return [
         Row(name, value, value, value, floor, 100, "judge", "features")
         for name, (value, floor) in values.items()
@@ -170,13 +170,14 @@ def rows(**values: tuple[float, float]) -> list[Row]:
         ({"classes_present": (10.0, 10.0), "relative_coverage": (0.9, 1.0)}, "", ""),
         ({"classes_present": (7.0, 10.0)}, "", "Collapsed: 3 of 10 classes"),
         ({"classes_present": (0.0, 0.0)}, "", "collapse cannot be told"),
+        ({"intra_class_distance/cat": (None, 0.1)}, "", "no image of cat: its distance"),
         ({"relative_coverage": (0.2, 1.0)}, "", "covers 20% of what"),
         ({"copied_share": (0.4, 0.01)}, "", "40.0% of the samples are as near"),
         ({}, "stalled (discriminator won)", "Play stalled (discriminator won)."),
     ],
 )
 def test_alarms_are_of_what_nobody_may_overlook(
-    found: dict[str, tuple[float, float]], verdict: str, told: str
+    found: dict[str, tuple[float | None, float]], verdict: str, told: str
 ) -> None:
     model = ModelRef(
         kind="generator", folder="f", fingerprint="a", run="r", images=1, reason="budget",
