@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from ganlib.config.base import Config, Refusal
-from ganlib.config.extractors import ExtractorConfig, JudgeFeatures
+from ganlib.config.extractors import ExtractorConfig, InceptionFeatures, JudgeFeatures
 
 
 class EvaluationConfig(Config):
@@ -42,6 +42,10 @@ class EvaluationConfig(Config):
     def others(self) -> tuple[ExtractorConfig, ...]:
         """The extractors beside the judge."""
         return tuple(e for e in self.extractors if not isinstance(e, JudgeFeatures))
+
+    def weights(self) -> dict[str, str]:
+        """sha256 of each file that an extractor reads and no setting names, by its kind."""
+        return {e.kind: e.digest() for e in self.extractors if isinstance(e, InceptionFeatures)}
 
     @model_validator(mode="after")
     def _more_than_neighbours(self) -> EvaluationConfig:

@@ -6,6 +6,7 @@ the file of a network's weights, none where they are a function of its settings.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import os
@@ -80,6 +81,14 @@ class InceptionFeatures(Config):
     """The network of the Frechet inception distance, from the file GANLIB_INCEPTION names."""
 
     kind: Literal["inception"] = "inception"
+
+    def digest(self) -> str:
+        """sha256 of the file; empty where there is none."""
+        try:
+            with Path(os.environ.get(INCEPTION, "")).expanduser().open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError:
+            return ""
 
     def lacks(self, channels: int) -> Lacking:
         named = os.environ.get(INCEPTION, "")

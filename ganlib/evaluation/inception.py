@@ -7,7 +7,10 @@ channels. Weights are named as in the file weights-inception-2015-12-05-6726825d
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
+import pickle
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +24,8 @@ from ganlib.errors import ConfigError
 
 VARIABLE = INCEPTION
 SIDE, FEATURES, CLASSES = 299, 2048, 1008
+# How the sha256 of the published file begins, which is in its name.
+PUBLISHED = "6726825d"
 
 Kernel = int | tuple[int, int]
 # A convolution: its name, output channels, kernel; a stride above 1 pads nothing.
@@ -214,11 +219,19 @@ class InceptionExtractor:
     name = "inception-2015-12-05:pool"
 
     def __init__(self, weights: Path, *, batch: int = 50, device: str = "cpu") -> None:
-        """Raises ConfigError for a file that is missing or is not this network's weights."""
+        """Raises ConfigError for a file that is missing or is not the published one.
+
+        Other weights of the same shape would give a distance that is no FID.
+        """
         self.module = InceptionV3()
         try:
-            self.module.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-        except (OSError, RuntimeError, ValueError) as error:
+            data = weights.read_bytes()
+            digest = hashlib.sha256(data).hexdigest()
+            if not digest.startswith(PUBLISHED):
+                raise ValueError(f"its sha256 is {digest[:8]}... and not {PUBLISHED}...")
+            read = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+            self.module.load_state_dict(read)
+        except (OSError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
             raise ConfigError(
                 f"{VARIABLE}={weights} is not the inception network: {str(error)[:200]}",
                 where=VARIABLE,

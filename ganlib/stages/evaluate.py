@@ -53,6 +53,7 @@ def _parts(
         "dataset": dataset.fingerprint,
         "judge": judge.fingerprint,
         "model": model.fingerprint,
+        **({"weights": weights} if (weights := config.evaluation.weights()) else {}),
     }
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from ganlib.errors import ConfigError
+from ganlib.evaluation import inception
 from ganlib.evaluation.inception import VARIABLE, InceptionExtractor, InceptionV3, resize
 
 
@@ -22,6 +23,12 @@ def test_the_resize_starts_at_the_first_pixel_and_repeats_the_last():
     assert smaller.tolist() == [[0, 2], [8, 10]]  # picked, not averaged
     same = torch.rand(1, 3, 7, 7)
     torch.testing.assert_close(resize(same, 7), same)
+
+
+@pytest.fixture
+def any_weights(monkeypatch):
+    """Seeded ones have another digest than the published file."""
+    monkeypatch.setattr(inception, "PUBLISHED", "")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +50,7 @@ IMAGES = torch.randint(
 )
 
 
-def test_its_shapes_and_the_size_of_the_published_network(weights):
+def test_its_shapes_and_the_size_of_the_published_network(weights, any_weights):
     extractor = InceptionExtractor(weights)
     feature, logits = extractor(IMAGES)
     assert feature.shape == (2, 2048)
@@ -67,6 +74,22 @@ def test_what_is_no_such_file_is_refused_by_name(tmp_path, monkeypatch):
     assert InceptionExtractor.from_environment() is None
 
 
+def test_other_weights_of_the_same_shape_are_none(weights):
+    with pytest.raises(ConfigError, match=r"its sha256 is \w{8}\.\.\. and not 6726825d"):
+        InceptionExtractor(weights)
+
+
+@pytest.mark.parametrize("value", [b"no archive", torch.zeros(3), [1, 2], {"fc.bias": "text"}])
+def test_whatever_else_the_file_holds_is_refused_by_name(tmp_path, any_weights, value):
+    path = tmp_path / "other.pth"
+    if isinstance(value, bytes):
+        path.write_bytes(value)
+    else:
+        torch.save(value, path)
+    with pytest.raises(ConfigError, match="is not the inception network"):
+        InceptionExtractor(path)
+
+
 def theirs(path):
     for part in ("", ".datasets", ".transforms", ".transforms.functional"):
         sys.modules.setdefault(f"torchvision{part}", MagicMock())
@@ -81,7 +104,7 @@ def agree(path):
         assert float((ours - other).abs().max()) <= 1e-3 * scale
 
 
-def test_it_is_torch_fidelitys_network_with_seeded_weights(weights):
+def test_it_is_torch_fidelitys_network_with_seeded_weights(weights, any_weights):
     agree(weights)
 
 

@@ -21,6 +21,7 @@ from ganlib.config import (
 )
 from ganlib.data import Images
 from ganlib.errors import ConfigError
+from ganlib.evaluation import inception
 from ganlib.evaluation.inception import InceptionExtractor, InceptionV3
 from ganlib.evaluation.networks import PretrainedExtractor, RandomExtractor, build_extractor
 from ganlib.evaluation.opinions import opinion
@@ -133,6 +134,7 @@ def test_the_pretrained_network_sees_grey_as_colour_without_any(pretrained):
 
 
 def test_every_kind_is_built_or_refused_with_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(inception, "PUBLISHED", "")  # of the seeded weights below
     torch.save(InceptionV3().state_dict(), tmp_path / "weights.pth")
     monkeypatch.setenv(INCEPTION, str(tmp_path / "weights.pth"))
     built = {}

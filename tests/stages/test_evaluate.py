@@ -94,6 +94,20 @@ def test_an_extractor_that_is_not_there_is_refused_before_anything_starts(
         check.check(trained.home, settings)
 
 
+def test_other_inception_weights_are_another_evaluation(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = overlay(trained.config, {"evaluation.extractors": ["judge", "inception"]})
+    monkeypatch.setenv("GANLIB_INCEPTION", str(tmp_path / "weights.pth"))
+    given = trained.dataset, trained.classifiers, trained.candidate
+    found = []
+    for data in (b"one", b"one", b"another"):
+        (tmp_path / "weights.pth").write_bytes(data)
+        found.append(evaluate.parts(settings, *given))
+    assert found[0] == found[1] != found[2]
+    assert "weights" not in evaluate.parts(trained.config, *given)
+
+
 def test_the_same_evaluation_is_reused_and_fresh_gives_the_same_numbers(trained: Trained) -> None:
     given = trained.dataset, trained.classifiers, trained.candidate
     first = evaluate.run(trained.context(), *given)
