@@ -10,6 +10,7 @@ GanlibError                  exit 1   something failed
 │   └── Damaged                       bytes were read and are not what was written
 ├── Busy                     exit 1   somebody else is doing this very thing
 ├── Diverged                 exit 1   a loss or weight became NaN or infinite
+├── NotFinite                exit 1   a network gives NaN or infinity where numbers are judged
 ├── Collapsed                exit 3   a GAN collapsed, and its settings say to stop
 ├── Refused                  exit 3   done, but not promoted
 └── StageFailed              exit 1   a stage died; names the stage and where its log is
@@ -120,6 +121,10 @@ class Diverged(GanlibError):
         )
         self.clock = clock
         self.name = name
+
+
+class NotFinite(GanlibError):
+    """Images or features that nothing can be told of. `where` is what gave them."""
 
 
 class Collapsed(GanlibError):

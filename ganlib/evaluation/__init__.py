@@ -16,12 +16,18 @@ from ganlib.evaluation.memory import Memorisation, copy_distance, memorisation, 
 from ganlib.evaluation.missing import missed, missing_picture
 from ganlib.evaluation.nearest import NearestNeighbours, among, nearest_neighbours
 from ganlib.evaluation.reference import Floor, Reference
-from ganlib.evaluation.sampling import balanced_labels, generate, grid_labels, grid_names, render
+from ganlib.evaluation.sampling import (
+    balanced_labels,
+    generate,
+    grid_labels,
+    grid_names,
+    render,
+    sample_seeds,
+)
 from ganlib.evaluation.score import (
     SampleSet,
     Scores,
     repeated,
-    sample_seeds,
     sample_sets,
     score,
     tabulate,

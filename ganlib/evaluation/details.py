@@ -19,6 +19,7 @@ from ganlib.metrics import (
     inception_score,
     least_of,
     mean_of,
+    smoothed_shares,
 )
 
 # A sample whose likeliest class is less likely than this is counted for none.
@@ -33,28 +34,36 @@ def details(
     names: Sequence[str],
     neighbours: int,
     judging: bool = True,
+    scored: bool = False,
+    covered_K: Tensor | None = None,
     pairs: Pairs | None = None,
 ) -> dict[str, float]:
     """Metric -> value, NaN where there is none; those of one class are named `metric/class`.
 
     of_class_M is the class of each generated sample: the one asked for, or the judged one where
-    the generator cannot be asked. Without a judge of these classes it is the kernel distance alone.
+    the generator cannot be asked; covered_K is their `class_coverage`, if it was already computed.
+    Without a judge of these classes it is the kernel distance alone, and where the network is
+    `scored` the inception score by its own classes.
+
     The distance of a class of which nothing was generated is infinite, and so are the mean and the
     largest. class_divergence is the reverse KL from the real images' classes among the samples that
-    the judge is sure of, confident_share how many it is.
+    the judge is sure of, confident_share how many it is. The real images count half a one more of
+    each class, so that one sample of a class they lack does not make it infinite.
     """
     pairs = pairs or InRanks()
     told = {"kernel_distance": pairs.kernel_distance(real.feature_NF, fake.feature_NF)}
+    if judging or scored:
+        told["inception_score"] = inception_score(fake.logits_NK)
     if not judging:
         return told
     features = real.feature_NF, real.label_N, fake.feature_NF, of_class_M
-    covered_K = class_coverage(*features, classes=len(names), k=neighbours)
+    if covered_K is None:
+        covered_K = class_coverage(*features, classes=len(names), k=neighbours)
     distance_K = class_distance(*features, classes=len(names))
     modes = Modes.of_classes(fake.logits_NK.softmax(1), CONFIDENT)
     return {
         **told,
-        "inception_score": inception_score(fake.logits_NK),
-        "class_divergence": modes.divergence(class_shares(real.label_N, len(names))),
+        "class_divergence": modes.divergence(smoothed_shares(real.label_N, len(names))),
         "confident_share": modes.quality(),
         "intra_class_distance": mean_of(distance_K),
         "intra_class_distance_max": -least_of(-distance_K),

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlib.data import ImageRows
-from ganlib.errors import ConfigError
+from ganlib.errors import ConfigError, NotFinite
 from ganlib.models import LoadedModel, to_float
 
 
@@ -40,7 +40,17 @@ class Seen:
 
     @staticmethod
     def by(extractor: Extractor, image_NHWC: ImageRows, label_N: Tensor) -> Seen:
-        feature_NF, logits_NK = extractor(image_NHWC)
+        return Seen.of(*extractor(image_NHWC), label_N, extractor.name)
+
+    @staticmethod
+    def of(feature_NF: Tensor, logits_NK: Tensor, label_N: Tensor, extractor: str) -> Seen:
+        """Raises NotFinite where features are not: no distance is defined of them."""
+        if not bool(torch.isfinite(feature_NF).all()):
+            raise NotFinite(
+                f"{extractor} gives features that are not finite",
+                where=extractor,
+                hint="its own training diverged, or its weights are damaged: make it anew",
+            )
         return Seen(feature_NF.double(), logits_NK.double().cpu(), label_N.cpu())
 
     def __len__(self) -> int:

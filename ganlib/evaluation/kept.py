@@ -24,7 +24,7 @@ from ganlib.evaluation.pairs import narrowed
 from ganlib.storage import write_bytes
 
 # Raised by one when the same name comes to hold other numbers.
-VERSION = 2
+VERSION = 3
 # Pairs of images and extractor that are kept; of more the one not used for longest goes.
 MOST = 8
 _DIGEST = 32

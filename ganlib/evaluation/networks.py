@@ -63,7 +63,7 @@ class RandomExtractor:
     def __init__(
         self, config: RandomFeatures, channels: int, *, batch: int = 256, device: str = "cpu"
     ) -> None:
-        self.name = f"random-{config.seed}-{config.width}:{config.features}"
+        self.name = f"random-{config.seed}-{config.width}:projection-{config.features}"
         self.batch = batch
         random, wide = stream(config.seed, "random features"), config.width
 

@@ -1,4 +1,4 @@
-"""Between which ends a metric can lie, so that no interval leaves them. K classes."""
+"""What a metric's name tells: its ends, and which layer it looks at. K classes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,26 @@ _SHARES = (
     "precision",
     "recall",
 )
+_OF_LOGITS = (
+    "class_divergence",
+    "class_entropy",
+    "class_share",
+    "classes_present",
+    "confident_share",
+    "inception_score",
+    "label_agreement",
+)
+
+
+def is_share(metric: str) -> bool:
+    """Whether it counts images, of which some number is a share."""
+    return metric.partition("/")[0] in _SHARES
+
+
+def seen_in(metric: str, extractor: str) -> str:
+    """The extractor `network:layer` with the layer that the metric looks at."""
+    network = extractor.partition(":")[0]
+    return f"{network}:logits" if metric.partition("/")[0] in _OF_LOGITS else extractor
 
 
 def ends(metric: str, classes: int) -> tuple[float, float]:

@@ -17,7 +17,14 @@ from ganlib.errors import ConfigError
 from ganlib.evaluation.extractor import Extractor, Seen
 from ganlib.evaluation.kept import Kept
 from ganlib.evaluation.pairs import InRanks, Pairs
-from ganlib.metrics import PrdcSums, class_shares, quantile_apart, scaled_distance
+from ganlib.metrics import (
+    PrdcSums,
+    class_coverage,
+    class_radii,
+    class_shares,
+    quantile_apart,
+    scaled_distance,
+)
 from ganlib.metrics.support import NEAR
 
 
@@ -53,6 +60,7 @@ class Reference:
     kept: Kept = field(default_factory=Kept, repr=False)
     # What is computed once, by number of neighbours.
     _squared_radii: dict[int, Tensor] = field(default_factory=dict, repr=False)
+    _class_radii: dict[int, Tensor] = field(default_factory=dict, repr=False)
     _floors: dict[int, Floor] = field(default_factory=dict, repr=False)
 
     @property
@@ -79,6 +87,25 @@ class Reference:
             )
             self._squared_radii[neighbours] = found["radius_N"].double()
         return self._squared_radii[neighbours]
+
+    def class_coverage(self, fake_MF: Tensor, of_class_M: Tensor, neighbours: int) -> Tensor:
+        """covered_K of generated features and their classes, as `metrics.class_coverage`."""
+        real = self.real
+        if neighbours not in self._class_radii:
+            found = self.kept.tensors(
+                f"{self.name}-class-radii-{neighbours}",
+                lambda: {"radius_N": class_radii(real.feature_NF, real.label_N, neighbours)},
+            )
+            self._class_radii[neighbours] = found["radius_N"].double()
+        return class_coverage(
+            real.feature_NF,
+            real.label_N,
+            fake_MF,
+            of_class_M,
+            classes=self.classes,
+            k=neighbours,
+            real_squared_radius_N=self._class_radii[neighbours],
+        )
 
     def near_radius(self) -> float:
         """The squared distance within which one real sample in a hundred has another one."""
@@ -208,7 +235,7 @@ def _seen(
         return {"feature_NF": feature_NF, "logits_NK": logits_NK}
 
     found = kept.tensors(name, make)
-    return Seen(found["feature_NF"].double(), found["logits_NK"].double().cpu(), label_N)
+    return Seen.of(found["feature_NF"], found["logits_NK"], label_N, extractor.name)
 
 
 def _like(label_M: Tensor, wanted_N: Tensor) -> Tensor:

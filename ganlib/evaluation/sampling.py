@@ -6,15 +6,26 @@ N samples, H W pixels, C channels, K classes, Z latent, B a batch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
+from ganlib.determinism import sub_seed
+from ganlib.errors import NotFinite
 from ganlib.models import kind_of, noise, to_uint8
 
 ALONE = 8
 """Rows of a grid of images without classes."""
+Purpose = Literal["evaluation", "selection"]
+
+
+def sample_seeds(seed: int, row_N: Tensor, purpose: Purpose = "evaluation") -> Tensor:
+    """seed_N: the noise of these samples of the set that `seed` names.
+
+    What selects models looks at other noise than what judges them, whose best draw it would be.
+    """
+    return sub_seed(seed, purpose) % 2**31 + row_N
 
 
 def generate(generator: nn.Module, seed_N: Tensor, label_N: Tensor, batch: int = 256) -> Tensor:
@@ -32,7 +43,10 @@ def generate(generator: nn.Module, seed_N: Tensor, label_N: Tensor, batch: int =
 
 @torch.no_grad()
 def render(generator: nn.Module, z_NZ: Tensor, label_N: Tensor, batch: int = 256) -> Tensor:
-    """(N, Z), (N,) int64 -> image_NHWC uint8 on the CPU: `generate` for latents of one's own."""
+    """(N, Z), (N,) int64 -> image_NHWC uint8 on the CPU: `generate` for latents of one's own.
+
+    Raises NotFinite for a generator that gives NaN or infinity, which as bytes would be a colour.
+    """
     weight = next(generator.parameters())
     training = generator.training
     generator.eval()
@@ -41,6 +55,12 @@ def render(generator: nn.Module, z_NZ: Tensor, label_N: Tensor, batch: int = 256
         for start in range(0, max(len(z_NZ), 1), batch):
             label_B = label_N[start : start + batch].to(weight.device)
             image_BCHW = generator(z_NZ[start : start + batch].to(weight), label_B)
+            if not bool(torch.isfinite(image_BCHW).all()):
+                raise NotFinite(
+                    "the generator gives images that are not finite",
+                    where="generator",
+                    hint="its weights or their averages diverged: train it anew with lower rates",
+                )
             parts.append(to_uint8(image_BCHW).cpu())
         return torch.cat(parts)
     finally:

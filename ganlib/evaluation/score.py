@@ -13,17 +13,23 @@ from statistics import fmean
 import torch
 from torch import Tensor, nn
 
-from ganlib.determinism import Replicas, sub_seed
+from ganlib.determinism import Replicas
 from ganlib.evaluation.details import details
 from ganlib.evaluation.extractor import Extractor, Seen
-from ganlib.evaluation.ranges import ends
+from ganlib.evaluation.inception import InceptionExtractor
+from ganlib.evaluation.ranges import ends, is_share, seen_in
 from ganlib.evaluation.reference import Reference
-from ganlib.evaluation.sampling import balanced_labels, blind, generate
+from ganlib.evaluation.sampling import (
+    Purpose,
+    balanced_labels,
+    blind,
+    generate,
+    sample_seeds,
+)
 from ganlib.evaluation.table import EvaluationTable, Row
 from ganlib.metrics import (
     PrdcSums,
     agreement,
-    class_coverage,
     class_shares,
     deviation,
     entropy,
@@ -94,15 +100,18 @@ def score(
     neighbours: int,
     present_share: float,
     replicas: Replicas | None = None,
+    purpose: Purpose = "evaluation",
 ) -> Scores:
-    """As many samples as the reference has, in its class shares, from noise that `seed` names.
+    """As many samples as the reference has, in its class shares, from the noise of `sample_seeds`.
 
     Each rank samples its part; features are gathered, so every rank gets the same value. Raises
     ConfigError if the reference is too small for `neighbours`, ValueError if it was built with
     another extractor.
     """
-    taken = _taken(generator, reference, extractor, seed, neighbours, replicas or Replicas())
-    return _scores(taken, reference, neighbours, present_share)
+    ranks = replicas or Replicas()
+    taken = _taken(generator, reference, extractor, seed, neighbours, ranks, purpose=purpose)
+    covered_K = _covered(taken, reference, neighbours)
+    return _scores(taken, reference, covered_K, neighbours, present_share)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,7 +189,8 @@ def tabulate(
     found: dict[str, list[float]] = {}
     shares: list[tuple[float, ...]] = []
     for taken in sets:
-        scores = _scores(taken, reference, neighbours, present_share)
+        covered_K = _covered(taken, reference, neighbours)
+        scores = _scores(taken, reference, covered_K, neighbours, present_share)
         shares.append(scores.share_K)
         more = details(
             reference.real,
@@ -189,6 +199,8 @@ def tabulate(
             names=names,
             neighbours=neighbours,
             judging=reference.judging,
+            scored=reference.extractor == InceptionExtractor.name,
+            covered_K=covered_K,
             pairs=reference.pairs,
         )
         for metric, value in {**scores, **more}.items():
@@ -199,10 +211,10 @@ def tabulate(
         Row.of(
             metric,
             fmean(values),
-            of_mean(values, *ends(metric, reference.classes)),
+            _interval(metric, values, reference, names),
             floor=floors.get(metric, math.nan),
             count=_count(metric, reference, names),
-            extractor=reference.extractor,
+            extractor=seen_in(metric, reference.extractor),
             over="sample sets",
         )
         for metric, values in found.items()
@@ -239,17 +251,20 @@ def _support(reference: Reference, sets: Sequence[SampleSet]) -> Row:
     )
 
 
+def _interval(
+    metric: str, values: Sequence[float], reference: Reference, names: Sequence[str]
+) -> tuple[float, float]:
+    least, most = ends(metric, reference.real.logits_NK.shape[1])
+    cases = len(values) * _count(metric, reference, names) if is_share(metric) else 0
+    return of_mean(values, least, most, cases=cases)
+
+
 def _count(metric: str, reference: Reference, names: Sequence[str]) -> int:
     """Of samples behind a metric: a class's own for those of one class."""
     head, _, name = metric.partition("/")
     if head.startswith("intra_class") and name:
         return int((reference.real.label_N == names.index(name)).sum())
     return reference.samples // 2 if metric == "split_half_distance" else reference.samples
-
-
-def sample_seeds(seed: int, row_N: Tensor) -> Tensor:
-    """seed_N: the noise of these samples of the set that `seed` names."""
-    return sub_seed(seed, "evaluation") % 2**31 + row_N
 
 
 def _taken(
@@ -260,17 +275,15 @@ def _taken(
     neighbours: int,
     replicas: Replicas,
     draw: Draw | None = None,
+    purpose: Purpose = "evaluation",
 ) -> SampleSet:
     if reference.extractor != extractor.name:
         raise ValueError(f"a reference of {reference.extractor} given to {extractor.name}")
     asked_N = balanced_labels(reference.samples, reference.shares())
     draw = draw or _in_ranks(generator, extractor, replicas)
-    feature_NF, logits_NK = draw(sample_seeds(seed, torch.arange(len(asked_N))), asked_N)
-    fake = Seen(
-        feature_NF.double().to(reference.real.feature_NF.device),
-        logits_NK.double().cpu(),
-        asked_N,
-    )
+    feature_NF, logits_NK = draw(sample_seeds(seed, torch.arange(len(asked_N)), purpose), asked_N)
+    place = reference.real.feature_NF.device
+    fake = Seen.of(feature_NF.to(place), logits_NK, asked_N, extractor.name)
     heedless = reference.judging and blind(generator, reference.classes)
     return SampleSet(
         seed,
@@ -296,13 +309,24 @@ def _in_ranks(generator: nn.Module, extractor: Extractor, replicas: Replicas) ->
     return draw
 
 
+def _covered(taken: SampleSet, reference: Reference, neighbours: int) -> Tensor | None:
+    """covered_K; none of images whose classes nobody judges."""
+    if not reference.judging:
+        return None
+    return reference.class_coverage(taken.fake.feature_NF, taken.of_class_N, neighbours)
+
+
 def _scores(
-    taken: SampleSet, reference: Reference, neighbours: int, present_share: float
+    taken: SampleSet,
+    reference: Reference,
+    covered_K: Tensor | None,
+    neighbours: int,
+    present_share: float,
 ) -> Scores:
     fake = taken.fake
     found, floor = taken.sums.finish(neighbours), reference.floor(neighbours)
     apart = reference.pairs.distance(reference.real.feature_NF, fake.feature_NF)
-    told = _of_classes(taken, reference, neighbours, present_share) if reference.judging else {}
+    told = {} if covered_K is None else _of_classes(taken, reference, covered_K, present_share)
     return Scores(
         scaled_distance=apart / reference.trace if reference.trace else math.inf,
         frechet_distance=apart,
@@ -317,16 +341,8 @@ def _scores(
 
 
 def _of_classes(
-    taken: SampleSet, reference: Reference, neighbours: int, present_share: float
+    taken: SampleSet, reference: Reference, covered_K: Tensor, present_share: float
 ) -> dict[str, float]:
-    covered_K = class_coverage(
-        reference.real.feature_NF,
-        reference.real.label_N,
-        taken.fake.feature_NF,
-        taken.of_class_N,
-        classes=reference.classes,
-        k=neighbours,
-    )
     judged_N = taken.fake.judged()
     share_K = class_shares(judged_N, reference.classes)
     return {
@@ -353,6 +369,7 @@ def _floors(
             names=names,
             neighbours=neighbours,
             judging=reference.judging,
+            scored=reference.extractor == InceptionExtractor.name,
             pairs=reference.pairs,
         ),
     )
@@ -368,7 +385,9 @@ def _floors(
     }
     if not reference.judging:
         return floors
-    covered_K = torch.tensor([more[f"intra_class_coverage/{name}"] for name in names])
+    covered_K = torch.tensor(
+        [more[f"intra_class_coverage/{name}"] for name in names], dtype=torch.float64
+    )
     judged_N = reference.real.judged()
     judged_K = class_shares(judged_N, reference.classes)
     return floors | {

@@ -13,8 +13,7 @@ from torch import nn
 from ganlib.data import Images
 from ganlib.evaluation.classifier import ClassifierScores, accuracy_of
 from ganlib.evaluation.extractor import Extractor
-from ganlib.evaluation.sampling import balanced_labels, generate
-from ganlib.evaluation.score import sample_seeds
+from ganlib.evaluation.sampling import balanced_labels, generate, sample_seeds
 
 Learn = Callable[[Images], Extractor]
 """Trains a classifier on these images and nothing else."""

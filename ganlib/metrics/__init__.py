@@ -9,11 +9,19 @@ from ganlib.metrics.frechet import Fit, Moments, distance, scaled_distance
 from ganlib.metrics.inception_score import InceptionSums, inception_score
 from ganlib.metrics.intervals import deviation, of_count, of_mean, of_share
 from ganlib.metrics.kernel import KernelMoments, KernelSums, kernel_distance
-from ganlib.metrics.modes import Modes, agreement, class_shares, divergence, entropy, present
+from ganlib.metrics.modes import (
+    Modes,
+    agreement,
+    class_shares,
+    divergence,
+    entropy,
+    present,
+    smoothed_shares,
+)
 from ganlib.metrics.neighbours import nearest, nearest_squared, squared_radii
 from ganlib.metrics.prdc import Prdc, PrdcSums, coverage, prdc
 from ganlib.metrics.support import near_pairs, near_radius, quantile_apart, support
-from ganlib.metrics.within import class_coverage, class_distance, least_of, mean_of
+from ganlib.metrics.within import class_coverage, class_distance, class_radii, least_of, mean_of
 
 __all__ = [
     "Calibration",
@@ -30,6 +38,7 @@ __all__ = [
     "among_best",
     "class_coverage",
     "class_distance",
+    "class_radii",
     "class_shares",
     "coverage",
     "deviation",
@@ -51,6 +60,7 @@ __all__ = [
     "present",
     "quantile_apart",
     "scaled_distance",
+    "smoothed_shares",
     "squared_radii",
     "support",
 ]

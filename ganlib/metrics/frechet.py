@@ -70,7 +70,8 @@ def scaled_distance(real: Tensor | Moments, fake: Tensor | Moments) -> float:
 
     Infinite if the real features do not vary and the distance is not zero.
     """
-    apart, trace = distance(real, fake), float(Fit.of(real).trace)
+    fit = Fit.of(real)
+    apart, trace = distance(fit, fake), float(fit.trace)
     if trace == 0:
         return 0.0 if apart == 0 else float("inf")
     return apart / trace

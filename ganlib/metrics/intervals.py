@@ -44,7 +44,7 @@ def deviation(values: Sequence[float]) -> float:
 
 
 def of_mean(
-    values: Sequence[float], least: float = -math.inf, most: float = math.inf
+    values: Sequence[float], least: float = -math.inf, most: float = math.inf, *, cases: int = 0
 ) -> tuple[float, float]:
     """95 % interval of the mean of what independent sample sets gave, within `least` and `most`.
 
@@ -54,10 +54,15 @@ def of_mean(
     to vanish at the ends as a share's does: its square goes with (p - least) (most - p), with
     p - least where there is no upper end. NaN for fewer than two values, and where one of them is
     not finite.
+
+    Shares that all agree show no spread, which is no proof: with `cases`, how many they are of in
+    all, it is `of_share`.
     """
     if math.isnan(spread := deviation(values)):
         return math.nan, math.nan
     mean, half = fmean(values), student(len(values) - 1) * spread / math.sqrt(len(values))
+    if not half and cases:
+        return of_share(mean, cases)
     if not half or math.isinf(least) or not least < mean < most:
         return mean - half, mean + half
     above, scale = mean - least, 1 / (most - least)  # of no upper end 0
@@ -75,7 +80,8 @@ def of_share(share: float, count: int) -> tuple[float, float]:
     scale = 1 + _Z**2 / count
     middle = (share + _Z**2 / (2 * count)) / scale
     half = _Z / scale * math.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2))
-    return max(middle - half, 0.0), min(middle + half, 1.0)
+    # By rounding an end may miss the share where that is 0 or 1.
+    return min(max(middle - half, 0.0), share), max(min(middle + half, 1.0), share)
 
 
 def of_count(events: int) -> tuple[float, float]:

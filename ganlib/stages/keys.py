@@ -18,7 +18,7 @@ VERSIONS: dict[str, int] = {
     "classifiers": 1,
     "sweep": 2,
     "gan": 2,
-    "evaluate": 6,
+    "evaluate": 7,
     "check": 2,
 }
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from ganlib.config import Stop, fingerprint
 from ganlib.data import Dataset, Images, StoredImages, open_images, open_set
 from ganlib.determinism import Replicas
-from ganlib.errors import ConfigError, Diverged
+from ganlib.errors import ConfigError, Diverged, NotFinite
 from ganlib.models import load_model
 from ganlib.storage import open_store, write_json
 from ganlib.training import evaluators, precision
@@ -75,7 +75,11 @@ class Session:
         guard = self.guard
         if guard is None:
             return None
-        if not guard.read(clock, self.window, self.replicas, last=clock >= self.plan.total):
+        try:
+            due = guard.read(clock, self.window, self.replicas, last=clock >= self.plan.total)
+        except NotFinite as error:
+            raise Diverged(clock, error.where) from error
+        if not due:
             return None
         self.tracker.metrics(clock, {f"collapse/{name}": x for name, x in guard.told().items()})
         before, said = guard.before, guard.verdict
@@ -87,12 +91,18 @@ class Session:
         return self.agreed("collapsed", stops)
 
     def evaluate(self, clock: int) -> list[Reading]:
-        """The readings that decisions may read from now on; every rank takes part."""
+        """The readings that decisions may read from now on; every rank takes part.
+
+        Raises Diverged where weights are not finite, of which there is nothing to look at.
+        """
+        _check_finite(self.task.state_dict(), clock)
         self.looked = clock
         play = {name: self.window[name] for name in PLAY if name in self.window}
         return [self._count(found) for found in self.looking.evaluate(clock, play)]
 
     def sample(self, clock: int) -> None:
+        """Raises Diverged as `evaluate` does."""
+        _check_finite(self.task.state_dict(), clock)
         self._show(self.looking.sample(clock))
 
     def rest(self) -> list[Reading]:

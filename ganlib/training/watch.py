@@ -129,6 +129,7 @@ class GanWatch:
             neighbours=self.config.neighbours,
             present_share=self.config.present_share,
             replicas=replicas,
+            purpose="selection",
         )
         return dict(scores)
 

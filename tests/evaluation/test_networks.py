@@ -100,19 +100,35 @@ def test_an_opinion_has_nothing_about_classes_and_names_its_network(opinions):
         "scaled_distance", "frechet_distance", "coverage", "relative_coverage", "density",
         "precision", "recall", "kernel_distance", "split_half_distance", "support",
     }  # fmt: skip
-    assert {(row.extractor, row.layer) for row in rows} == {("random-0-32", "64")}
+    assert {(row.extractor, row.layer) for row in rows} == {("random-0-32", "projection-64")}
     assert opinions["real"].share_K == ()
 
 
 def test_a_frechet_distance_is_an_fid_with_the_inception_network_alone(digits, opinions):
     train, learnt, held, label = digits
-    extractor = RandomExtractor(RandomFeatures(), 1)
-    extractor.name = InceptionExtractor.name
+
+    class Inception(RandomExtractor):
+        """Some of its features are logits of more classes than the images have."""
+
+        name = InceptionExtractor.name
+
+        def __init__(self):
+            super().__init__(RandomFeatures(), 1)
+            self.name = InceptionExtractor.name
+
+        def __call__(self, image_NHWC):
+            feature_NF, _ = super().__call__(image_NHWC)
+            return feature_NF, feature_NF[:, :20]
+
+    extractor = Inception()
     given = extractor, Images(held, label), Images(train, learnt), CONFIG
     found = opinion(Memory(train, learnt), *given, classes=10, split="test")
     assert found["fid_200_test"].value == opinions["real"]["frechet_distance"].value
     assert found["fid_200_test"].extractor == "inception-2015-12-05"
     assert "frechet_distance" not in found.readings()
+    scored = found["inception_score"]
+    assert 1 < scored.low < scored.value < scored.high < 20
+    assert (scored.layer, scored.floor is None) == ("logits", False)
     assert found.spread["fid_200_test"] == opinions["real"].spread["frechet_distance"]
 
 
@@ -145,7 +161,7 @@ def test_every_kind_is_built_or_refused_with_what_to_do(tmp_path, monkeypatch):
         else:
             built[member] = build_extractor(member(), channels=3).name
     assert built == {
-        RandomFeatures: "random-0-32:64",
+        RandomFeatures: "random-0-32:projection-64",
         PretrainedFeatures: "efficientnet-lite0:pool",
         InceptionFeatures: "inception-2015-12-05:pool",
     }

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import pytest
 import torch
 from torch import nn
 
-from ganlib.evaluation import ClassifierExtractor, reference, repeated, score
+from ganlib.errors import NotFinite
+from ganlib.evaluation import ClassifierExtractor, Seen, reference, repeated, sample_seeds, score
+from ganlib.evaluation.sampling import Purpose
 from ganlib.models import load_model, to_float
 from tests.ranks import on_ranks
 
@@ -55,7 +58,12 @@ def test_a_perfect_generator_scores_what_real_images_score(judge, digits, real):
     assert halves.count == real.samples // 2
     assert halves.value > table["scaled_distance"].floor
     assert set(frame["extractor"]) == {"judge"}
-    assert set(frame["layer"]) == {"features"}
+    assert set(frame["layer"]) == {"features", "logits"}
+    of_logits = frame["metric"][frame["layer"] == "logits"].str.partition("/")[0]
+    assert set(of_logits) == {
+        "inception_score", "class_entropy", "class_share", "label_agreement", "classes_present",
+        "class_divergence", "confident_share",
+    }  # fmt: skip
     for row in table.rows:
         assert row.low <= row.value <= row.high, row.metric
         assert row.over == ("near pairs" if row.metric == "support" else "sample sets")
@@ -157,10 +165,31 @@ def test_scores_are_a_mapping_that_depends_on_the_seed_alone(judge, digits, real
         one["share_K"]
 
 
+def test_selection_and_judgement_share_no_noise(judge, digits, real):
+    rows = torch.arange(10_000)
+    noise = [set(sample_seeds(7, rows, purpose).tolist()) for purpose in get_args(Purpose)]
+    assert not set.intersection(*noise)
+    generator = Memory(*digits[:2])
+    judged, selected = (
+        score(generator, real, judge, seed=1, **SETTINGS, purpose=p) for p in get_args(Purpose)
+    )
+    assert dict(judged) != dict(selected)
+
+
 def test_a_reference_of_another_extractor_is_refused(judge_folder, digits, real):
     selector = ClassifierExtractor(load_model(judge_folder), "selector:features")
     with pytest.raises(ValueError, match="judge:features given to selector:features"):
         score(Memory(*digits[:2]), real, selector, seed=1, **SETTINGS)
+
+
+def test_what_is_not_finite_is_named_and_never_judged(judge, digits, real):
+    broken = Memory(*digits[:2])
+    broken.image[:] = math.nan
+    with pytest.raises(NotFinite, match="the generator gives images"):
+        score(broken, real, judge, seed=1, **SETTINGS)
+    logits = torch.zeros(2, 10)
+    with pytest.raises(NotFinite, match="judge:features gives features"):
+        Seen.of(torch.tensor([[1.0], [math.inf]]), logits, torch.zeros(2), judge.name)
 
 
 def scored(replicas, digits, folder):

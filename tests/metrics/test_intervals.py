@@ -66,6 +66,16 @@ def test_far_from_the_ends_it_is_students_and_sets_that_agree_leave_no_doubt():
     assert of_mean([-1e-12, 1e-12], 0) == pytest.approx((0, 0), abs=1e-10)
 
 
+def test_shares_that_agree_have_the_interval_of_all_their_cases():
+    for share in (0.0, 0.5, 1.0):
+        low, high = of_mean([share] * 3, 0, 1, cases=300)
+        assert (low, high) == of_share(share, 300)
+        assert low <= share <= high
+        assert high - low > 0.01
+    differ = [0.98, 1.0, 0.99]
+    assert of_mean(differ, 0, 1, cases=300) == of_mean(differ, 0, 1)
+
+
 @pytest.mark.parametrize("share", [0.5, 0.95, 0.99])
 def test_a_share_near_its_end_lies_in_its_interval_as_often_as_it_says(share):
     draws = torch.rand(4000, 3, 400, generator=torch.Generator().manual_seed(0)) < share

@@ -8,7 +8,15 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, confusion_matrix, recall_score
 
-from ganlib.metrics import Confusion, agreement, class_shares, entropy, present
+from ganlib.metrics import (
+    Confusion,
+    agreement,
+    class_shares,
+    divergence,
+    entropy,
+    present,
+    smoothed_shares,
+)
 
 
 def test_shares_entropy_and_presence_by_hand():
@@ -51,6 +59,15 @@ def test_entropy_is_greatest_for_equal_classes(classes):
 
 def test_no_samples_have_no_share():
     assert class_shares(torch.zeros(0, dtype=torch.int64), 3).tolist() == [0, 0, 0]
+
+
+def test_a_class_that_real_images_lack_costs_something_and_not_everything():
+    label = torch.tensor([0, 0, 1])
+    truth = smoothed_shares(label, 3)
+    assert truth.tolist() == pytest.approx([2.5 / 4.5, 1.5 / 4.5, 0.5 / 4.5])
+    few = torch.tensor([0.5, 0.25, 0.25]).double()
+    assert divergence(few, class_shares(label, 3)) == math.inf
+    assert divergence(truth, truth) == 0 < divergence(few, truth) < 0.3
 
 
 def test_agreement():

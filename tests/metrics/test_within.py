@@ -10,6 +10,7 @@ import torch
 from ganlib.metrics import (
     class_coverage,
     class_distance,
+    class_radii,
     coverage,
     least_of,
     mean_of,
@@ -28,6 +29,9 @@ def clouds(count, seed):
 def test_each_class_alone():
     (real, own), (fake, asked) = clouds(200, 0), clouds(150, 1)
     covered = class_coverage(real, own, fake, asked, classes=3, k=5)
+    radii = class_radii(real, own, 5)
+    given = class_coverage(real, own, fake, asked, classes=3, k=5, real_squared_radius_N=radii)
+    assert torch.equal(given, covered)
     apart = class_distance(real, own, fake, asked, classes=3)
     for label in range(3):
         a, b = real[own == label], fake[asked == label]

@@ -76,7 +76,7 @@ def test_another_network_adds_its_rows_and_moves_none_of_the_judges(trained: Tra
     assert found.rows[: len(alone.rows)] == alone.rows
     assert found.metrics == alone.metrics
     added = found.rows[len(alone.rows) :]
-    assert {(row.extractor, row.layer) for row in added} == {("random-0-32", "64")}
+    assert {(row.extractor, row.layer) for row in added} == {("random-0-32", "projection-64")}
     assert "coverage" in {row.metric for row in added}
     assert not {"class_entropy", "label_agreement"} & {row.metric for row in added}
     assert len(pd.read_csv(found.table)) == len(found.rows)
