@@ -177,8 +177,11 @@ def _narrow() -> Method:
 def _best() -> Method:
     """A latent of more dimensions than the data, R1, and noise that narrows as the modes do.
 
-    Equal rates: a faster discriminator left generators of many latent dimensions behind. Without
-    the penalty, or with it in every other step, modes were lost.
+    Not tuned to its end: after 6,000 iterations seeds 0 to 9 of the ring had 7.9 modes, 86.7 % of
+    high quality, a KL of .055 above the floor and modes .94 as wide as they should be. What was
+    tried for a few seconds each: 32 latent dimensions learnt far slower than 4, sines of the
+    coordinates (`waves`) and a relativistic loss lost modes or stood still, and rates of 3e-3 fell
+    into one mode.
     """
     adam = Adam(learning_rate=2e-3, beta1=0.5, beta2=0.99)
     return Method(
