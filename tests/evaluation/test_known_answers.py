@@ -119,6 +119,11 @@ DRAWS = 24
 DEVIATIONS = 3.5
 
 
+def unshared(world: World) -> float:
+    """Of the deviation of independent draws, what is left where draws of SIZE overlap."""
+    return float((1 - SIZE / len(world.parts[2][1])) ** 0.5)
+
+
 @pytest.fixture(scope="module")
 def faultless(world) -> list[EvaluationTable]:
     """What sets of fresh real images are told: DRAWS choices of SIZE from all that nobody saw."""
@@ -134,24 +139,42 @@ DROPPED, HALF, FEW, COPIES, NOISE, BLURRED = FAULTS[2:]
 # Which faults each metric tells from real images, at SIZE of each.
 SEES = {
     "scaled_distance": {DROPPED, HALF, FEW, NOISE, BLURRED},
+    "frechet_distance": {DROPPED, HALF, FEW, NOISE, BLURRED},
     "kernel_distance": {DROPPED, NOISE, BLURRED},
     "precision": {NOISE, BLURRED},
     "density": {NOISE, BLURRED},
     "recall": {DROPPED, HALF, FEW, NOISE, BLURRED},
     "coverage": {DROPPED, HALF, FEW, NOISE, BLURRED},
+    "relative_coverage": {DROPPED, HALF, FEW, NOISE, BLURRED},
     "intra_class_coverage": {DROPPED, HALF, FEW, NOISE, BLURRED},
     "intra_class_coverage_min": {DROPPED, HALF, FEW, NOISE, BLURRED},
+    "intra_class_distance": {DROPPED, HALF, FEW, NOISE, BLURRED},
     "intra_class_distance_max": {DROPPED, HALF, FEW, NOISE, BLURRED},
     "inception_score": {DROPPED, NOISE, BLURRED},
     "class_entropy": {DROPPED, NOISE, BLURRED},
     "class_divergence": {DROPPED, NOISE, BLURRED},
+    "confident_share": {NOISE, BLURRED},
     "classes_present": {DROPPED, NOISE},
     "label_agreement": {DROPPED, NOISE, BLURRED},
     "memorisation": {COPIES},
     "copied_share": {COPIES},
 }
+# The same of those that have a row for each class, all classes together.
+SEES_BY_CLASS = {
+    "intra_class_coverage": {DROPPED, HALF, FEW, NOISE, BLURRED},
+    "intra_class_distance": {DROPPED, HALF, FEW, NOISE, BLURRED},
+    "class_share": {DROPPED, NOISE, BLURRED},
+}
+# What faultless sets have no number of, and what is of the real images alone.
+TOLD_APART = {"support", "split_half_distance"}
 # What is farther from the training images than real ones are has learnt nothing by heart.
 ONLY_MORE = ("memorisation", "copied_share")
+
+
+def test_no_metric_of_the_table_is_left_out(tables):
+    told = [row.metric for row in tables["real"].rows]
+    assert {metric for metric in told if "/" not in metric} == set(SEES) | TOLD_APART
+    assert {metric.partition("/")[0] for metric in told if "/" in metric} == set(SEES_BY_CLASS)
 
 
 @pytest.mark.parametrize("metric", SEES)
@@ -159,13 +182,34 @@ def test_what_it_sees_and_what_it_is_blind_to(tables, faultless, world, metric):
     """Seen is what stands out from sets of real images by their own deviation, which no fault has
     a say in. The draws overlap, so it is that of a finite population, corrected for it."""
     real = torch.tensor([table[metric].value for table in faultless]).double()
-    left = 1 - SIZE / len(world.parts[2][1])
-    allowed = DEVIATIONS * float(real.std()) / left**0.5
+    allowed = DEVIATIONS * float(real.std()) / unshared(world)
     off = {fault: tables[fault][metric].value - float(real.mean()) for fault in FAULTS[1:]}
     if metric not in ONLY_MORE:
         off = {fault: abs(value) for fault, value in off.items()}
     seen = {fault for fault, value in off.items() if value > allowed}
     assert seen == SEES[metric], (off, allowed)
+
+
+@pytest.mark.parametrize("metric", SEES_BY_CLASS)
+def test_what_the_classes_see_together(tables, faultless, world, metric):
+    """By how far off they are in sum, which is something for sets of real images as well."""
+
+    def classes(table: EvaluationTable) -> torch.Tensor:
+        return torch.tensor([table[f"{metric}/{digit}"].value for digit in range(10)]).double()
+
+    real_DK = torch.stack([classes(table) for table in faultless])
+    middle_K = real_DK.mean(0)
+    real_D = (real_DK - middle_K).abs().sum(1) / unshared(world)
+    allowed = float(real_D.mean() + DEVIATIONS * real_D.std())
+    off = {fault: float((classes(tables[fault]) - middle_K).abs().sum()) for fault in FAULTS[1:]}
+    assert {fault for fault, far in off.items() if far > allowed} == SEES_BY_CLASS[metric], (
+        off,
+        allowed,
+    )
+
+
+def test_halves_of_the_real_images_know_no_fault(tables):
+    assert len({tables[fault]["split_half_distance"].value for fault in FAULTS}) == 1
 
 
 def test_a_set_before_itself(tables):
@@ -187,10 +231,15 @@ def test_coverage_inside_the_class_that_was_dropped(tables):
 
 
 def test_the_support_of_few_images_is_their_number(tables):
-    """Blurring draws images together, and is taken for repetition as well."""
+    """Blurring draws images together, and is taken for repetition as well; where one class is
+    dropped the images of another repeat in its place."""
     few = tables[FEW]["support"]
     assert few.low < 200 < few.high
     assert few.value == pytest.approx(200, rel=0.1)
+    assert tables[BLURRED]["support"].high < 300
+    eights = tables[DROPPED]["support"]
+    assert 1_000 < eights.low < eights.high < 5_000
+    assert tables["identical"]["support"].low > 10_000
     for fault in ("real", HALF, COPIES, NOISE):
         assert tables[fault]["support"].value is None, fault
         assert tables[fault]["support"].low > 20_000, fault
