@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import html
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -310,20 +312,31 @@ CHROMIUM = next(
 )
 
 
+# What the browser itself has of the page: how wide it is, what was fetched, and by name whatever
+# picture is decoded and as wide as it is shown, and whatever row has a height.
+PROBE = """<script>onload=()=>{const d=document,all=s=>[...d.querySelectorAll(s)];
+const drawn=i=>i&&i.complete&&i.naturalWidth>0&&i.getBoundingClientRect().width>0;
+const shown=e=>e.getBoundingClientRect().height>0;
+const fetched=performance.getEntriesByType('resource').filter(e=>!e.name.startsWith('data:'));
+d.title=JSON.stringify({wide:d.documentElement.scrollWidth,inner:innerWidth,
+images:d.images.length,drawn:[...d.images].filter(drawn).length,fetched:fetched.length,
+pictures:all('[data-picture]').filter(e=>drawn(e.matches('img')?e:e.querySelector('img')))
+.map(e=>e.dataset.picture),
+frames:all('[data-clock]').filter(e=>drawn(e.matches('img')?e:e.querySelector('img')))
+.map(e=>e.dataset.clock),
+rows:all('[data-metric]').filter(shown).map(e=>e.dataset.metric)})}</script>"""
+
+
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed")
-def test_a_phone_shows_the_page_without_scrolling_sideways(text: str, tmp_path: Path) -> None:
-    """In a frame of a phone's width: nothing sticks out, all pictures are decoded."""
-    probe = (
-        "<script>onload=()=>{const d=document;"
-        "d.title=JSON.stringify([d.documentElement.scrollWidth, innerWidth,"
-        "[...d.images].filter(i=>i.naturalWidth>9).length,d.images.length,"
-        "performance.getEntriesByType('resource').filter(e=>!e.name.startsWith('data:')).length])}"
-        "</script>"
-    )
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_browser_shows_every_picture_and_row_without_scrolling_sideways(
+    text: str, tmp_path: Path, width: int
+) -> None:
+    """In a frame as wide as a phone and as a desktop: nothing sticks out, nothing is fetched."""
     loose = re.sub(r"<meta http-equiv[^>]*>", "", text)  # whose policy would stop the probe
-    (tmp_path / "page.html").write_text(loose.replace("</body>", f"{probe}</body>"))
+    (tmp_path / "page.html").write_text(loose.replace("</body>", f"{PROBE}</body>"))
     (tmp_path / "frame.html").write_text(
-        "<iframe id='f' style='width:390px;height:800px;border:0'></iframe><script>"
+        f"<iframe id='f' style='width:{width}px;height:800px;border:0'></iframe><script>"
         "f.onload=()=>setTimeout(()=>document.title=f.contentDocument.title,50);f.src='page.html'"
         "</script>"
     )
@@ -333,13 +346,16 @@ def test_a_phone_shows_the_page_without_scrolling_sideways(text: str, tmp_path: 
          str(tmp_path / "frame.html")],
         capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
-    found = re.search(r"<title>\[(\d+),(\d+),(\d+),(\d+),(\d+)\]", done.stdout)
-    assert found, done.stdout[-500:]
-    width, inner, decoded, images, fetched = map(int, found.groups())
-    assert inner == 390
-    assert width <= inner
-    assert decoded == images == 12
-    assert fetched == 0
+    told = re.search(r"<title>(\{.*?\})</title>", done.stdout)
+    assert told, done.stdout[-500:]
+    found, read, given = json.loads(html.unescape(told[1])), Read(text), facts()
+    assert found["inner"] == width
+    assert found["wide"] <= width
+    assert found["drawn"] == found["images"] == 12
+    assert found["pictures"] == read.attributes("data-picture")
+    assert found["frames"] == [str(frame.clock) for frame in given.frames]
+    assert {row.metric for row in given.overall()} <= set(found["rows"])
+    assert found["fetched"] == 0
 
 
 def test_numbers_and_intervals_as_a_person_reads_them() -> None:
