@@ -12,7 +12,18 @@ from ganlib.config.classifier_networks import (
     SmallResNet,
 )
 from ganlib.config.cluster import ClusterConfig
-from ganlib.config.collapse import Collapse, DetectorConfig, Record, Stop
+from ganlib.config.collapse import (
+    Collapse,
+    DetectorConfig,
+    HigherGamma,
+    LowerRate,
+    MoreAugmentation,
+    OtherNoise,
+    Policy,
+    Record,
+    Rescue,
+    Stop,
+)
 from ganlib.config.custom import Custom
 from ganlib.config.data import (
     Arrays,
@@ -128,6 +139,7 @@ __all__ = [
     "GanConfig",
     "GeneratorConfig",
     "GeneratorNetwork",
+    "HigherGamma",
     "Hinge",
     "Idx",
     "InceptionFeatures",
@@ -136,16 +148,20 @@ __all__ = [
     "LeNet5",
     "LeastSquares",
     "LogUniform",
+    "LowerRate",
     "Minimax",
     "MlpDiscriminator",
     "MlpGenerator",
+    "MoreAugmentation",
     "NetworkFeatures",
     "NonSaturating",
     "OneCycle",
     "Optimiser",
+    "OtherNoise",
     "Penalties",
     "PipelineConfig",
     "Plateau",
+    "Policy",
     "Precision",
     "PretrainedFeatures",
     "PromotionConfig",
@@ -157,6 +173,7 @@ __all__ = [
     "Record",
     "RelativisticPaired",
     "ResNet18",
+    "Rescue",
     "Schedule",
     "Sgd",
     "SmallResNet",

@@ -57,4 +57,49 @@ class Stop(_Watched):
     kind: Literal["stop"] = "stop"
 
 
-Collapse = Annotated[Record | Stop, Field(discriminator="kind")]
+class LowerRate(Config):
+    """The generator's learning rate times `factor`."""
+
+    kind: Literal["lower_rate"] = "lower_rate"
+    factor: float = Field(default=0.25, gt=0, lt=1)
+
+
+class HigherGamma(Config):
+    """R1 with its gamma times `factor`, or with `start` where it was not paid."""
+
+    kind: Literal["higher_gamma"] = "higher_gamma"
+    factor: float = Field(default=4.0, gt=1)
+    start: float = Field(default=1.0, gt=0, le=1e6)
+
+
+class MoreAugmentation(Config):
+    """DiffAugment, where nothing was augmented."""
+
+    kind: Literal["more_augmentation"] = "more_augmentation"
+
+
+class OtherNoise(Config):
+    """Another seed: other noise, other draws, another order of the images."""
+
+    kind: Literal["other_noise"] = "other_noise"
+
+
+Policy = Annotated[
+    LowerRate | HigherGamma | MoreAugmentation | OtherNoise, Field(discriminator="kind")
+]
+
+
+class Rescue(_Watched):
+    """Back to the last snapshot before the collapse, and on with the next policy of a list.
+
+    What one policy changed the next one keeps. When none is left it is as with `stop`.
+    """
+
+    kind: Literal["rescue"] = "rescue"
+    policies: tuple[Policy, ...] = Field(
+        default=(LowerRate(), HigherGamma(), MoreAugmentation(), OtherNoise()), min_length=1
+    )
+    attempts: int = Field(default=3, ge=1, le=16)
+
+
+Collapse = Annotated[Record | Stop | Rescue, Field(discriminator="kind")]

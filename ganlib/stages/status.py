@@ -55,7 +55,10 @@ def _run(home: Home, path: Path, left: frozenset[str]) -> RunStatus | None:
         elif line["kind"] == "metrics":
             images = max(images, int(line["clock"]))
         elif line["kind"] == "tags":
-            watched = line["values"].get("ganlib.collapse", watched)
+            tags = line["values"]
+            watched = tags.get("ganlib.collapse", watched)
+            rescues = [text for name, text in tags.items() if name.startswith("ganlib.rescue.")]
+            watched = f"rescue after it {rescues[-1]}" if rescues else watched
         elif line["kind"] == "close":
             closed = line
     if identity is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import assert_never
 
@@ -12,6 +12,7 @@ from ganlib.config import parse
 from ganlib.determinism import Replicas
 from ganlib.errors import Collapsed, ConfigError
 from ganlib.storage import read_json
+from ganlib.training import rescue
 from ganlib.training.evaluators import Evaluator
 from ganlib.training.journal import Journal, NullTracker, Tracker
 from ganlib.training.loop import Done, Evaluate, Moment, Report, Sample, Snapshot
@@ -58,17 +59,36 @@ def execute(
     """
     torch.set_num_threads(spec.threads)
     keep_freed()
-    finished = _finished(spec)
-    replicas.barrier()  # nobody writes before everybody has looked
-    if finished is not None:
-        return _unless_collapsed(finished)
     tracker = tracker or _journal(spec, replicas)
-    session = begin(spec, replicas, torch.device(device), tracker, evaluator)
-    try:
-        with session.arithmetic.products():
-            return _unless_collapsed(_train(session, on_reading, on_moment))
-    finally:
-        session.looking.close()
+    while True:
+        attempts = rescue.made(spec)
+        now = rescue.applied(spec, attempts)
+        finished = _finished(now)
+        replicas.barrier()  # nobody writes before everybody has looked
+        if finished is not None:
+            return _unless_collapsed(finished)
+        last = attempts[-1] if attempts else None
+        session = begin(now, replicas, torch.device(device), tracker, evaluator, last)
+        try:
+            with session.arithmetic.products():
+                return _unless_collapsed(_train(session, attempts, on_reading, on_moment))
+        except _Again as again:
+            if replicas.rank == 0:
+                rescue.note(spec, (*attempts, again.attempt))
+            number = len(attempts) + 1
+            tracker.note(f"rescue {number}, as it {again.attempt}")
+            tracker.tags({f"ganlib.rescue.{number}": str(again.attempt)})
+            replicas.barrier()
+        finally:
+            session.looking.close()
+
+
+class _Again(Exception):
+    """A collapsed run is to go on from before, by another policy."""
+
+    def __init__(self, attempt: rescue.Attempt) -> None:
+        super().__init__(str(attempt))
+        self.attempt = attempt
 
 
 def _finished(spec: RunSpec) -> Outcome | None:
@@ -99,7 +119,12 @@ def _journal(spec: RunSpec, replicas: Replicas) -> Tracker:
     return Journal(Path(spec.spool) / f"{spec.identity.id}.jsonl", spec.identity)
 
 
-def _train(session: Session, on_reading: OnReading | None, on_moment: OnMoment | None) -> Outcome:
+def _train(
+    session: Session,
+    attempts: Sequence[rescue.Attempt],
+    on_reading: OnReading | None,
+    on_moment: OnMoment | None,
+) -> Outcome:
     if session.ended is not None:
         return session.finish(session.start, session.ended)
     limit = session.spec.config.budget.wall_minutes
@@ -127,6 +152,8 @@ def _train(session: Session, on_reading: OnReading | None, on_moment: OnMoment |
                 assert_never(moment)
         if on_moment is not None and not isinstance(moment, Done):
             on_moment(moment)
+        if ended == "collapsed" and (attempt := session.rescued(clock, attempts)) is not None:
+            raise _Again(attempt)
         outcome = None if ended is None else session.finish(clock, ended)
         watch.resume()
         if outcome is not None or isinstance(moment, Snapshot):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, assert_never
@@ -12,13 +12,13 @@ from typing import Any, assert_never
 import torch
 from torch import Tensor
 
-from ganlib.config import Stop, fingerprint
+from ganlib.config import GanConfig, Record, Rescue, fingerprint
 from ganlib.data import Dataset, Images, StoredImages, open_images, open_set
 from ganlib.determinism import Replicas
 from ganlib.errors import ConfigError, Diverged, NotFinite
 from ganlib.models import load_model
 from ganlib.storage import open_store, write_json
-from ganlib.training import evaluators, precision
+from ganlib.training import evaluators, precision, rescue
 from ganlib.training.beside import Beside
 from ganlib.training.classifier_task import ClassifierTask
 from ganlib.training.evaluators import Evaluator
@@ -27,6 +27,7 @@ from ganlib.training.guard import Guard
 from ganlib.training.journal import Tracker
 from ganlib.training.looking import Evaluated, Inside, Looking, Picture
 from ganlib.training.loop import Moment, Plan, Task, run
+from ganlib.training.rescue import Attempt
 from ganlib.training.snapshots import ELASTIC, Snapshots
 from ganlib.training.spec import ClassifierProblem, GanProblem, Outcome, Reason, RunSpec
 from ganlib.training.stops import Reading, stalled
@@ -87,8 +88,28 @@ class Session:
             self.tracker.tags({"ganlib.collapse": str(said)})
         if said.state != before.state and "collapsed" in (said.state, before.state):
             self.tracker.note(f"{said}, seen at {clock:,} images")
-        stops = isinstance(guard.settings, Stop) and said.state == "collapsed"
+        stops = not isinstance(guard.settings, Record) and said.state == "collapsed"
         return self.agreed("collapsed", stops)
+
+    def rescued(self, clock: int, attempts: Sequence[Attempt]) -> Attempt | None:
+        """What is tried next, on every rank, with the samples as they are now; none if nothing.
+
+        `attempts` are those before.
+        """
+        config, guard = self.spec.config, self.guard
+        if guard is None or not isinstance(config, GanConfig):
+            return None
+        policy = None
+        if isinstance(guard.settings, Rescue):
+            policy = rescue.upcoming(config, attempts, guard.settings)
+        if policy is None:
+            return None
+        self.sample(clock)
+        self.rest()
+        said = guard.verdict
+        onset = self.replicas.agree(clock if said.since is None else said.since)
+        back = self.replicas.agree(rescue.before(self.snapshots, onset))
+        return Attempt(policy=policy, clock=back, collapsed_at=clock, seen=str(said))
 
     def evaluate(self, clock: int) -> list[Reading]:
         """The readings that decisions may read from now on; every rank takes part.
@@ -195,8 +216,9 @@ def begin(
     device: torch.device,
     tracker: Tracker,
     evaluator: Evaluator | None = None,
+    attempt: Attempt | None = None,
 ) -> Session:
-    """A session at its newest whole snapshot, or at the start."""
+    """A session at its newest whole snapshot, or at the start; `attempt` is a rescue's last."""
     dataset = open_set(spec.dataset_folder, spec.dataset_fingerprint, spec.reading)
     train = open_images(dataset, "train", spec.reading, device)
     config = spec.config
@@ -242,6 +264,9 @@ def begin(
     )
     if replicas.rank == 0:
         session.snapshots.store.tidy()
+        if attempt is not None:
+            rescue.settle(session.snapshots, attempt, session.belongs)
+    replicas.barrier()
     if task.passes.reason:
         session.tracker.note(f"not compiled by {config.compile}: {task.passes.reason}")
     if not _resume(session) and spec.init_from:

@@ -76,10 +76,23 @@ class Snapshots:
         for old in before[: max(0, len(before) + 1 - self.keep)]:
             self.delete(old)
 
+    def adopt(self, clock: int, belongs: Mapping[str, Any]) -> None:
+        """Let a snapshot be gone on from by another configuration: a declared change, at once."""
+        key = f"{clock:012d}/meta.json"
+        meta = json.loads(self.store.read(key))
+        meta |= {"belongs": dict(belongs), "fingerprint": _identity(belongs)}
+        text = json.dumps(meta, indent=2, sort_keys=True) + "\n"
+        self.store.write(key, text.encode())
+
     def delete(self, clock: int) -> None:
         """Withdrawn first, then removed."""
         for name in ("meta.json", "state.safetensors"):
             self.store.delete(f"{clock:012d}/{name}")
+
+    @staticmethod
+    def identity(belongs: Mapping[str, Any]) -> str:
+        """Equal for snapshots of one configuration, whatever it is elastic about."""
+        return _identity(json.loads(json.dumps(belongs)))
 
     def read(self, clock: int) -> Snapshot:
         """Raises Damaged naming the file that is not what was written."""

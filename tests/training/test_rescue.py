@@ -1,0 +1,140 @@
+"""A collapsed run goes on from before its collapse by another policy; a killed rescue is ended."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ganlib.config import (
+    R1,
+    DiffAugment,
+    GanConfig,
+    HigherGamma,
+    LowerRate,
+    MoreAugmentation,
+    OtherNoise,
+    Rescue,
+    Stop,
+    overlay,
+)
+from ganlib.data import Dataset
+from ganlib.errors import Collapsed
+from ganlib.storage import LocalStore
+from ganlib.training import MemoryTracker, rescue
+from ganlib.training.execute import execute
+from ganlib.training.loop import Report
+from ganlib.training.snapshots import Snapshots
+from tests.training.conftest import spec_of
+from tests.training.test_guard import DETECTOR, FEW, GAN
+
+LOWER = LowerRate(factor=0.5)
+AGAIN = Rescue(every=1_024, detector=DETECTOR, policies=(LOWER, OtherNoise()), attempts=2)
+LOST = overlay(GAN, FEW | {"collapse": AGAIN})
+
+
+def attempt(policy: object, clock: int = 0) -> rescue.Attempt:
+    told = {"policy": policy, "clock": clock, "collapsed_at": 900, "seen": "collapsed"}
+    return rescue.Attempt.model_validate(told)
+
+
+def test_policies_change_what_they_say() -> None:
+    gan = GanConfig()
+    slower = rescue.changed(gan, LowerRate(factor=0.5)).generator.optimiser.learning_rate
+    assert slower == gan.generator.optimiser.learning_rate / 2
+    paid = rescue.changed(gan, HigherGamma(start=3.0))
+    assert paid.penalties.r1 == R1(gamma=3.0)
+    lazy = overlay(gan, {"penalties.r1": R1(gamma=2.0, every=4)})
+    assert rescue.changed(lazy, HigherGamma(factor=5.0)).penalties.r1 == R1(gamma=10.0, every=4)
+    assert rescue.changed(gan, MoreAugmentation()).augmentation == DiffAugment()
+    assert rescue.changed(gan, OtherNoise()).seed == gan.seed + 1
+
+
+def test_the_list_is_walked_once_and_what_is_refused_or_idle_is_passed_over() -> None:
+    settings = Rescue(policies=(HigherGamma(), MoreAugmentation(), OtherNoise()), attempts=3)
+    batched = overlay(GanConfig(), {"discriminator.network.norm": "batch"})
+    augmented = overlay(batched, {"augmentation": DiffAugment()})
+    assert rescue.upcoming(GanConfig(), [], settings) == HigherGamma()
+    assert rescue.upcoming(batched, [], settings) == MoreAugmentation()
+    assert rescue.upcoming(augmented, [], settings) == OtherNoise()
+    assert rescue.upcoming(augmented, [attempt(OtherNoise())], settings) is None
+    once = settings.model_copy(update={"attempts": 1})
+    assert rescue.upcoming(GanConfig(), [attempt(HigherGamma())], once) is None
+
+
+def test_snapshots_are_those_of_the_attempt(tmp_path: Path) -> None:
+    snapshots = Snapshots(LocalStore(tmp_path), keep=4)
+    old, new = {"config": {"seed": 1}}, {"config": {"seed": 2}}
+    for clock in (100, 200, 300, 400):
+        snapshots.save(clock, {}, old, {"ended": None})
+    assert rescue.before(snapshots, 300) == 200
+    assert rescue.before(snapshots, 100) == 0
+    going = attempt(OtherNoise(), 200)
+    for _ in range(2):  # as after a kill in between
+        rescue.settle(snapshots, going, new)
+        assert snapshots.clocks() == [100, 200]
+    found = snapshots.latest(new)
+    assert found is not None
+    assert found.clock == 200
+    snapshots.save(300, {}, new, {})
+    rescue.settle(snapshots, going, new)
+    assert snapshots.clocks() == [100, 200, 300]
+
+
+def test_each_policy_is_tried_and_then_the_run_has_failed(digits: Dataset, tmp_path: Path) -> None:
+    """Neither half the rate nor other noise mends a generator fifty times too fast."""
+    spec, tracker = spec_of(LOST, digits, tmp_path), MemoryTracker()
+    with pytest.raises(Collapsed) as caught:
+        execute(spec, tracker=tracker)
+    made = rescue.made(spec)
+    assert [one.policy for one in made] == [LOWER, OtherNoise()]
+    tags = {k: v for line in tracker.of("tags") for k, v in line["values"].items()}
+    assert tags["ganlib.rescue.1"] == str(made[0])
+    assert tags["ganlib.rescue.2"].endswith("images with other_noise")
+    model = json.loads((tmp_path / "model" / "network.json").read_text())
+    trained = model["meta"]["belongs"]["config"]
+    assert trained["generator"]["optimiser"]["learning_rate"] == pytest.approx(5e-3)
+    assert trained["seed"] == LOST.seed + 1
+    again = MemoryTracker()
+    with pytest.raises(Collapsed, match="the generator collapsed") as repeated:
+        execute(spec, tracker=again)
+    assert repeated.value.told == caught.value.told
+    assert not again.of("metrics")
+
+
+def test_a_rescue_that_was_killed_is_ended_by_the_next_start(
+    digits: Dataset, tmp_path: Path
+) -> None:
+    """Whole, and killed just after its first rollback: the same attempts and the same end."""
+
+    class Killed(BaseException):
+        pass
+
+    def end(folder: Path) -> str:
+        with pytest.raises(Collapsed) as caught:
+            execute(spec_of(LOST, digits, folder))
+        return caught.value.told
+
+    whole = end(tmp_path / "whole")
+    spec, clocks = spec_of(LOST, digits, tmp_path / "parts"), list[int]()
+
+    def kill(moment: object) -> None:
+        if isinstance(moment, Report):
+            if clocks and moment.clock < clocks[-1]:
+                raise Killed
+            clocks.append(moment.clock)
+
+    with pytest.raises(Killed):
+        execute(spec, on_moment=kill)
+    assert len(rescue.made(spec)) == 1
+    assert end(tmp_path / "parts") == whole
+    assert rescue.made(spec) == rescue.made(spec_of(LOST, digits, tmp_path / "whole"))
+
+
+def test_attempts_of_other_settings_count_for_nothing(digits: Dataset, tmp_path: Path) -> None:
+    spec = spec_of(LOST, digits, tmp_path)
+    rescue.note(spec, [attempt(OtherNoise())])
+    assert len(rescue.made(spec)) == 1
+    other = overlay(LOST, {"collapse": Stop(detector=DETECTOR)})
+    assert rescue.made(spec_of(other, digits, tmp_path)) == ()
