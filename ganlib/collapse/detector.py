@@ -5,7 +5,8 @@ Scores are 0 as among real samples and fall with variety. Two things are told co
 - a *fall*: a signal stays `alarm` below the best it has been, or below 0, for `patience` readings,
   and is back once it is within `release` of it;
 - being *stuck*: a signal of variety is twice `alarm` below 0 (the least share of a class, which
-  ends at 0, `alarm`) and has not come up by `progress` over the last `grace` readings.
+  ends at 0, `alarm`) and has not come up by `progress` over the last `grace` readings, nor has
+  coverage, unless variety has gone down by as much since it is so low.
 
 The first `grace` readings are warm-up: what they were is nothing to fall from.
 """
@@ -28,6 +29,7 @@ Reading = tuple[int, Mapping[str, float]]
 NOTHING = Null({}, {})
 DEEP = 2.0  # alarms
 ENDS = ("least_share",)
+LIKENESS = ("coverage",)
 # Signals of variety that show progress; the share of repeated samples is 1 until they differ.
 VARIETY = ("variance", "neighbour_distance", "effective_rank", "spread", "entropy", "least_share")
 WON, BLIND = 0.99, 0.02
@@ -83,12 +85,22 @@ class _Track:
             self.low_since = clock if self.low == 1 else self.low_since
 
     @property
-    def stuck(self) -> bool:
-        """Low, and not coming up."""
+    def comes_up(self) -> bool:
+        """Over the grace; nothing is said of fewer readings."""
         grace = self.config.grace
-        if self.low <= grace:
+        if len(self.scores) <= grace:
             return False
-        return max(self.scores[-grace:]) < self.scores[-grace - 1] + self.config.progress
+        return max(self.scores[-grace:]) >= self.scores[-grace - 1] + self.config.progress
+
+    @property
+    def stuck(self) -> bool:
+        """Low for longer than the grace, and not coming up."""
+        return self.low > self.config.grace and not self.comes_up
+
+    @property
+    def sinks(self) -> bool:
+        """Lower now than where its low readings began."""
+        return max(self.scores[-2:]) < self.scores[-self.low] - self.config.progress
 
     @property
     def deep(self) -> bool:
@@ -156,7 +168,12 @@ class _Run:
         }
         if all(_is_loss(name) for name in self.tracks):
             return odd
-        deep = {n: self.tracks[n].low_since for n in self._variety() if self.tracks[n].deep}
+        nears = any(t.low and t.comes_up for n, t in self.tracks.items() if n.endswith(LIKENESS))
+        deep = {
+            name: track.low_since
+            for name in self._variety()
+            if (track := self.tracks[name]).deep and (track.sinks or not nears)
+        }
         return self._fallen(1 if odd else self.config.patience) | deep
 
     def _fallen(self, readings: int) -> dict[str, int]:

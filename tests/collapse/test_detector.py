@@ -82,6 +82,19 @@ def test_what_comes_up_slowly_is_not():
     assert set(states(series(*slow))) == {"warming_up"}
 
 
+def test_what_becomes_like_real_images_is_warming_up_though_not_more_varied():
+    cover = [-20, -18, -16, -14, -12, -10, -9.8, -9.7, -9.6, -9.6]
+    found = states(series(*[-9.5] * 10, cover=cover))
+    assert found == ["warming_up"] * 4 + ["suspect"] * 5 + ["collapsed"]
+
+
+def test_what_becomes_like_real_images_while_variety_sinks_is_a_collapse():
+    """One image of each class: each is better and better, and there are ever fewer."""
+    cover = [-20, -18, -16, -14, -12, -10]
+    found = states(series(-8, -9, -10, -10.5, -11, -11.5, cover=cover))
+    assert found == ["warming_up"] * 4 + ["collapsed"] * 2
+
+
 def test_low_likeness_alone_is_no_collapse():
     """A generator of noise is varied and like nothing."""
     assert "collapsed" not in states(series(*[0.5] * 9, cover=[-15] * 9))

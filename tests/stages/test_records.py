@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ganlib.config import PipelineConfig
-from ganlib.errors import Diverged
+from ganlib.errors import Collapsed, Diverged
 from ganlib.stages import pipelines, records
 from ganlib.stages.beats import beating
 from ganlib.stages.context import Context
@@ -79,7 +79,11 @@ def test_a_journal_tells_how_the_stage_ended(home: Home) -> None:
 
 @pytest.mark.parametrize(
     ("error", "status"),
-    [(Diverged(64, "loss"), "FAILED"), (KeyboardInterrupt(), "KILLED")],
+    [
+        (Diverged(64, "loss"), "FAILED"),
+        (Collapsed(64, "collapsed (pixels/repeated)"), "FAILED"),
+        (KeyboardInterrupt(), "KILLED"),
+    ],
 )
 def test_an_error_closes_the_journal_and_leaves_no_record(
     home: Home, error: BaseException, status: str
