@@ -14,11 +14,13 @@ from typing import Any
 import torch
 
 from ganlib.bench.scarce import CPU, FAR
+from ganlib.collapse.signals import class_spread
 from ganlib.config import Cadence, ClassifierConfig, PipelineConfig, Record, load_recipe, overlay
 from ganlib.data import Dataset, Images, prepare
 from ganlib.determinism import Replicas, sub_seed
-from ganlib.evaluation import ClassifierExtractor, Reference, score
+from ganlib.evaluation import ClassifierExtractor, Reference, sample_sets
 from ganlib.evaluation.reference import build
+from ganlib.metrics import class_shares, present
 from ganlib.models import load_model
 from ganlib.training import RunSpec, precision
 from ganlib.training.execute import execute
@@ -202,18 +204,17 @@ def _learnt(images: Images, classes: int, mechanism: Mechanism, seed: int) -> Im
 
 
 def _truth(ground: Ground, task: GanTask) -> dict[str, float]:
-    evaluation = ground.config.evaluation
-    found = score(
-        task.average,
-        ground.truth,
-        ground.judge,
-        seed=evaluation.seed,
-        neighbours=evaluation.neighbours,
-        present_share=evaluation.present_share,
-    )
+    """Shares of what real images have: coverage, classes, and the variance inside them."""
+    evaluation, real, classes = ground.config.evaluation, ground.truth, len(ground.dataset.classes)
+    k = evaluation.neighbours
+    (taken,) = sample_sets(task.average, real, ground.judge, seeds=[evaluation.seed], neighbours=k)
+    share_K = class_shares(taken.fake.judged(), classes)
+    spread_K = class_spread(taken.fake.feature_NF.cpu(), taken.of_class_N, classes)
+    real_K = class_spread(real.real.feature_NF.cpu(), real.real.label_N, classes)
     return {
-        "coverage": found.relative_coverage,
-        "classes": found.classes_present / len(ground.dataset.classes),
+        "coverage": taken.sums.finish(k).coverage / real.floor(k).coverage,
+        "classes": present(share_K, real.shares(), evaluation.present_share) / classes,
+        "spread": float((spread_K / real_K).nanmean()),
     }
 
 

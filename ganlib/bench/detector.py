@@ -21,6 +21,7 @@ NO_WORSE_THAN = "FID rule"
 # Seeds that thresholds were chosen on are below it.
 FIRST_SHOWN = 1_000
 GOOD = 0.6  # relative coverage
+SPREAD = 0.3  # of the variance inside classes
 LASTING = 3  # readings
 RECALL, FALSE_ALARMS, DELAY = 0.95, 0.02, 0.05
 
@@ -142,9 +143,10 @@ def _row(cell: Told, became: int, config: DetectorConfig | None) -> Told:
 def truth_of(cell: Told, became: int) -> tuple[str, int | None]:
     """`collapsed` with its onset, `healthy`, or `neither`.
 
-    A reading is good when the judge finds all classes and at least 0.6 of the coverage of real
-    images. A run made to collapse has done so when three readings in a row are not good, from where
-    healthy runs of its recipe are good (`became`) or later. A healthy run is good from there on.
+    A reading is good when the judge finds all classes, at least 0.6 of the coverage of real images
+    and 0.3 of their variance inside classes: one image of each class may well cover the half. A run
+    made to collapse has done so when three readings in a row are not good, from where healthy runs
+    of its recipe are good (`became`) or later. A healthy run is good from there on.
     """
     clocks = [int(clock) for clock, _ in cell["series"]]
     bad = [
@@ -158,7 +160,8 @@ def truth_of(cell: Told, became: int) -> tuple[str, int | None]:
 
 
 def _good(judged: Told) -> bool:
-    return bool(judged["coverage"] >= GOOD and judged["classes"] >= 1)
+    varied = judged["spread"] >= SPREAD
+    return bool(judged["coverage"] >= GOOD and judged["classes"] >= 1 and varied)
 
 
 def _becomes_good(cells: Iterable[Told], recipe: str) -> int:

@@ -79,7 +79,7 @@ def cell(
         "images": 100 * len(scores),
         "series": [[100 * (n + 1), value] for n, value in enumerate(values)],
         "null": {"centre": centre, "spread": centre},
-        "truth": [{"coverage": x, "classes": 1.0} for x in coverage],
+        "truth": [{"coverage": x, "classes": 1.0, "spread": 1.0} for x in coverage],
         "training_s": 10.0,
         "reading_s": 0.1,
     }
@@ -98,8 +98,9 @@ def test_what_was_true_is_said_by_the_judge() -> None:
     assert truth_of(LATE, 300) == ("collapsed", 500)
     assert truth_of(UNSEEN, 300) == ("collapsed", 300)
     assert truth_of(HELD, 300) == ("neither", None)
-    missing = {**GOOD, "truth": [{"coverage": 0.9, "classes": 0.9}] * 8}
-    assert truth_of(missing, 300) == ("neither", None)
+    for lack in ("classes", "spread"):
+        judged = {"coverage": 0.9, "classes": 1.0, "spread": 1.0, lack: 0.2}
+        assert truth_of({**GOOD, "truth": [judged] * 8}, 300) == ("neither", None)
 
 
 def test_recall_false_alarms_and_delay_are_counted() -> None:
