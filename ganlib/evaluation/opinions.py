@@ -10,10 +10,11 @@ from dataclasses import replace
 from torch import nn
 
 from ganlib.config import EvaluationConfig
-from ganlib.data import Images, StoredImages
+from ganlib.data import Images
 from ganlib.determinism import Replicas
 from ganlib.evaluation.extractor import Extractor
 from ganlib.evaluation.inception import InceptionExtractor
+from ganlib.evaluation.others import Others
 from ganlib.evaluation.pairs import ByWorkers
 from ganlib.evaluation.reference import build
 from ganlib.evaluation.score import sample_sets, tabulate
@@ -24,7 +25,7 @@ def opinion(
     generator: nn.Module,
     extractor: Extractor,
     held: Images,
-    train: Images | StoredImages,
+    others: Others,
     config: EvaluationConfig,
     *,
     classes: int,
@@ -46,8 +47,9 @@ def opinion(
         config.seed,
         classes=classes,
         judging=False,
-        other_NHWC=train.image_NHWC,
-        other_label_N=train.label_N,
+        other_NHWC=others,
+        other_label_N=others.labels(),
+        unseen=len(others.unseen),
         pairs=pairs,
     )
     sets = sample_sets(

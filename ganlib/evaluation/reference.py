@@ -30,7 +30,10 @@ from ganlib.metrics.support import NEAR
 
 @dataclass(frozen=True)
 class Floor:
-    """Real against real: what a perfect generator scores on average, at `samples` each."""
+    """Real against real: what a perfect generator scores on average, at `samples` each.
+
+    Of training images it is what the extractor makes of what it learnt, which is worse or better.
+    """
 
     scaled_distance: float
     precision: float
@@ -45,8 +48,9 @@ class Reference:
     """Held-out images in an extractor's features, and equally many others that are real as well.
 
     `row_N` is where the images lie among those it was built from; `judging` whether the logits are
-    of these images' own classes. `pairs` says who looks at all pairs, `kept` holds under `name`
-    what was found of these images before.
+    of these images' own classes. `unseen` of the others are images that nothing learnt from.
+    `pairs` says who looks at all pairs, `kept` holds under `name` what was found of these images
+    before.
     """
 
     real: Seen
@@ -55,6 +59,7 @@ class Reference:
     classes: int
     extractor: str
     judging: bool = True
+    unseen: int = 0
     name: str = "reference"
     pairs: Pairs = field(default_factory=InRanks, repr=False)
     kept: Kept = field(default_factory=Kept, repr=False)
@@ -131,6 +136,14 @@ class Reference:
         count = min(self.samples, len(self.other))
         return (self.real if count == self.samples else self.real[:count]), self.other[:count]
 
+    def told(self) -> str:
+        """Which real images the floor is of."""
+        count, unseen = len(self.pair()[1]), self.unseen
+        if self.other is None:
+            return f"one half of the held-out images, {count:,},"
+        kinds = {"validation": min(unseen, count), "training": count - min(unseen, count)}
+        return " and ".join(f"{n:,} {kind} images" for kind, n in kinds.items() if n)
+
     def _floor(self, neighbours: int) -> Floor:
         real, other = self.pair()
         _enough(len(real), neighbours)
@@ -187,14 +200,16 @@ def build(
     judging: bool = True,
     other_NHWC: ImageRows | None = None,
     other_label_N: Tensor | None = None,
+    unseen: int = 0,
     pairs: Pairs | None = None,
     kept: Kept | None = None,
 ) -> Reference:
     """`samples` of the held-out images at random, or all, in an order drawn from `seed`.
 
-    `other_NHWC` are the images the generator learns from: equally many of them, at random, are
-    what real-against-real compares with, of each class as many as there are held-out ones where
-    `other_label_N` says the classes. Without them it is two halves of the held-out images.
+    `other_NHWC` are other real images: equally many of them, at random, are what real-against-real
+    compares with, of each class as many as there are held-out ones where `other_label_N` says the
+    classes. The first `unseen` are those that nothing learnt from, and are taken before the rest.
+    Without others it is two halves of the held-out images.
     `classes` is how many there are, as many as the extractor knows if it is not given, and not
     `judging` says that they are not the extractor's. `kept` is for these images and this extractor.
     """
@@ -202,9 +217,10 @@ def build(
     row_N = _drawn(len(image_NHWC), samples, seed, "reference")
     name = f"{len(row_N)}-{seed}"
     real = _seen(kept, f"real-{name}", extractor, image_NHWC, row_N, label_N.cpu()[row_N])
-    other = None
+    other, taken = None, 0
     if other_NHWC is not None:
-        other_N = _drawn(len(other_NHWC), None, seed, "other")
+        seen_N = _drawn(len(other_NHWC) - unseen, None, seed, "other") + unseen
+        other_N = torch.cat([_drawn(unseen, None, seed, "unseen"), seen_N])
         known_N = torch.zeros(len(other_N), dtype=torch.int64)
         if other_label_N is not None:
             known_N = other_label_N.cpu()[other_N]
@@ -213,6 +229,8 @@ def build(
         else:
             other_N, known_N = other_N[: len(row_N)], known_N[: len(row_N)]
         name += f"-{len(other_N)}" + ("" if other_label_N is None else "-like")
+        name += f"-{unseen}" if unseen else ""
+        taken = int((other_N < unseen).sum())
         other = _seen(kept, f"other-{name}", extractor, other_NHWC, other_N, known_N)
     return Reference(
         real=real,
@@ -221,6 +239,7 @@ def build(
         classes=real.logits_NK.shape[1] if classes is None else classes,
         extractor=extractor.name,
         judging=judging,
+        unseen=taken,
         name=name,
         pairs=pairs or InRanks(),
         kept=kept,

@@ -87,6 +87,7 @@ def _evaluate(
 ) -> EvaluationResult:
     from ganlib.data import Dataset
     from ganlib.evaluation import Row, sample_sets, tabulate
+    from ganlib.evaluation.others import Others
     from ganlib.evaluation.reference import build
     from ganlib.models import load_model
 
@@ -101,6 +102,7 @@ def _evaluate(
     work.journal.params({"evaluation": config.model_dump(mode="json"), "extractor": extractor.name})
     work.journal.dataset(work.context.config.name, dataset.fingerprint, dataset.folder)
     held, train = data.load("test"), _learnt_from(work.context.config, data)
+    others = Others(data.load("validation"), train)
     samples = min(config.samples or len(held), len(held))
     with sharing.shared(work, samples, model, judge, data.channels) as by:
         reference = build(
@@ -111,8 +113,9 @@ def _evaluate(
             config.seed,
             classes=len(data.classes),
             judging=judge.kind == "classifier",
-            other_NHWC=train.image_NHWC,
-            other_label_N=train.label_N,
+            other_NHWC=others,
+            other_label_N=others.labels(),
+            unseen=len(others.unseen),
             pairs=by,
             kept=kept,
         )
@@ -131,17 +134,15 @@ def _evaluate(
             present_share=config.present_share,
             names=data.classes,
         )
-        others = opinions.rows(
-            work, loaded.module, data, held, train, model=model, by=by, device=device
+        seen_by_others = opinions.rows(
+            work, loaded.module, data, held, others, model=model, by=by, device=device
         )
     learnt = kept.tensors("train", lambda: {"feature_NF": extractor(train.image_NHWC)[0]})
     train_NF = learnt["feature_NF"]
-    memory, nearest_B = evidence.memory_rows(
-        reference, sets[0], train_NF, data.load("validation"), extractor
-    )
+    memory, nearest_B = evidence.memory_rows(reference, sets[0], train_NF, others.unseen, extractor)
     found = replace(found, rows=found.rows + memory)
     clock, generator = model.images, loaded.module
-    told = replace(found, rows=found.rows + others)
+    told = replace(found, rows=found.rows + seen_by_others)
     drawn = evidence.pictures_of(work, generator, extractor, data, train, train_NF, found, clock)
     drawn["missing"] = evidence.missing(work, reference, sets, data, config.neighbours, clock)
     drawn["closest"] = evidence.closest(work, generator, sets[0], nearest_B, train, train_NF, clock)
@@ -168,6 +169,7 @@ def _evaluate(
             generator=generator,
             found=told,
             samples=reference.samples,
+            floor_of=reference.told(),
             judge_rows=tuple(Row(**row.model_dump()) for row in scores.rows) if scores else (),
             pictures={**drawn, **confusion},
             rival_key=lambda other: stage_key(

@@ -11,8 +11,9 @@ from ganlib.stages.values import ModelRef
 if TYPE_CHECKING:
     from torch import nn
 
-    from ganlib.data import Dataset, Images, StoredImages
+    from ganlib.data import Dataset, Images
     from ganlib.evaluation import Row
+    from ganlib.evaluation.others import Others
     from ganlib.evaluation.pairs import ByWorkers
 
 
@@ -21,7 +22,7 @@ def rows(
     generator: nn.Module,
     data: Dataset,
     held: Images,
-    train: Images | StoredImages,
+    others: Others,
     *,
     model: ModelRef,
     by: ByWorkers | None,
@@ -48,7 +49,7 @@ def rows(
                 generator,
                 extractor,
                 held,
-                train,
+                others,
                 config,
                 classes=len(data.classes),
                 split="test",

@@ -95,6 +95,7 @@ class Evaluation:
     generator: nn.Module
     found: EvaluationTable
     samples: int
+    floor_of: str
     judge_rows: Sequence[Row]
     pictures: dict[str, str]
     rival_key: rivals.Key
@@ -145,6 +146,7 @@ def facts(work: Work, given: Evaluation) -> Facts:
         series=_series(run),
         rows=given.found.rows,
         samples=given.samples,
+        floor_of=given.floor_of,
         rival=rival,
         no_rival=no_rival,
         collapse=accounts.collapse(model, run),

@@ -25,6 +25,7 @@ from ganlib.evaluation import inception
 from ganlib.evaluation.inception import InceptionExtractor, InceptionV3
 from ganlib.evaluation.networks import PretrainedExtractor, RandomExtractor, build_extractor
 from ganlib.evaluation.opinions import opinion
+from ganlib.evaluation.others import Others
 from tests.evaluation.test_score import Memory
 
 DAISY, PALACE = 985, 698  # of the 1000 classes of ImageNet, from 0
@@ -69,6 +70,10 @@ class Noise(nn.Module):
         return torch.erf(self.scale * z).view(-1, 1, 8, 8)
 
 
+def others(train, learnt):
+    return Others(Images(train[:0], learnt[:0]), Images(train, learnt))
+
+
 @pytest.fixture(scope="module")
 def opinions(digits):
     train, learnt, held, label = digits
@@ -78,7 +83,12 @@ def opinions(digits):
         "few": Memory(train, learnt, variety=1),
         "noise": Noise(),
     }
-    given = extractor, Images(held, label), Images(train, learnt), CONFIG
+    given = (
+        extractor,
+        Images(held, label),
+        Others(Images(train[:0], learnt[:0]), Images(train, learnt)),
+        CONFIG,
+    )
     return {
         name: opinion(generator, *given, classes=10, split="test")
         for name, generator in generators.items()
@@ -121,7 +131,7 @@ def test_a_frechet_distance_is_an_fid_with_the_inception_network_alone(digits, o
             return feature_NF, feature_NF[:, :20]
 
     extractor = Inception()
-    given = extractor, Images(held, label), Images(train, learnt), CONFIG
+    given = extractor, Images(held, label), others(train, learnt), CONFIG
     found = opinion(Memory(train, learnt), *given, classes=10, split="test")
     assert found["fid_200_test"].value == opinions["real"]["frechet_distance"].value
     assert found["fid_200_test"].extractor == "inception-2015-12-05"

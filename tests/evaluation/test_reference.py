@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ganlib.data import Images
 from ganlib.errors import ConfigError
 from ganlib.evaluation import reference
+from ganlib.evaluation.others import Others
 from ganlib.metrics import prdc, scaled_distance
 
 
@@ -75,6 +77,29 @@ def test_the_other_images_are_of_the_same_classes_and_too_few_are_made_up_for(ju
     )
     assert len(without.other) == 300
     torch.testing.assert_close(real.real.feature_NF, judge(held_out[real.row_N])[0].double())
+
+
+def test_images_that_nothing_learnt_from_come_first(judge, digits):
+    train, train_label, held_out, label = digits
+    others = Others(Images(train[:150], train_label[:150]), Images(train[150:], train_label[150:]))
+    assert torch.equal(others[torch.tensor([200, 3, 149, 150])], train[[200, 3, 149, 150]])
+
+    def floor_of(samples):
+        real = reference.build(
+            held_out, label, judge, samples, 0,
+            other_NHWC=others, other_label_N=others.labels(), unseen=len(others.unseen),
+        )  # fmt: skip
+        features_NF = judge(train[:150])[0].double()
+        apart_NN = torch.cdist(real.other.feature_NF, features_NF)
+        return real, int((apart_NN.min(1).values < 1e-4).sum())
+
+    few, of_few = floor_of(60)
+    assert few.told() == f"{of_few} validation images"
+    assert few.unseen == of_few == 60
+    many, of_many = floor_of(300)
+    assert many.unseen == of_many > 120
+    assert many.told() == f"{of_many} validation images and {300 - of_many} training images"
+    assert reference.build(held_out, label, judge, 60, 0).told().startswith("one half")
 
 
 def test_fewer_training_images_than_held_out_ones(judge, digits):

@@ -29,7 +29,8 @@ def test_an_evaluation_has_its_evidence_on_disk_and_in_the_journal(trained: Trai
     found = result.value
     assert set(found.candidate.values()) >= {"coverage", "scaled_distance", "label_agreement"}
     without = {metric.metric for metric in found.candidate.metrics if metric.floor is None}
-    assert without == {"split_half_distance"}  # which is itself real against real
+    # The first is itself real against real, and no two of the few validation images may be near.
+    assert without - {"support"} == {"split_half_distance"}
     assert found.candidate.samples == 200
     assert found.judge.accuracy > 0.8
     frame = pd.read_csv(found.candidate.table)

@@ -25,8 +25,8 @@ def generator_card(facts: Facts) -> str:
         *(f"**{_safe(alarm)}**  " for alarm in facts.alarms),
         *_terms(facts.trained),
         "",
-        f"On {facts.samples:,} generated against as many held-out images; 95 % over sample sets, "
-        "before the same held-out images:",
+        f"On {facts.samples:,} generated against as many held-out images; 95 % over sample sets "
+        "(memorisation: over samples), before the same held-out images:",
         "",
         *_figures(headline_rows(facts.rows)),
     ]

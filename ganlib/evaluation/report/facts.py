@@ -63,9 +63,10 @@ class ByClass:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """One evaluation. `series` and `series_floors` are by reading, over the clock in images.
+    """One evaluation. `series` are by reading, over the clock in images.
 
-    `judge_told` is all there is of a judge that has no `judge_rows`.
+    `floor_of` says which real images stand in for generated ones, `judge_told` is all there is of a
+    judge that has no `judge_rows`.
     """
 
     title: str
@@ -79,6 +80,7 @@ class Facts:
     series: dict[str, Points] = field(default_factory=dict)
     rows: tuple[Row, ...]
     samples: int
+    floor_of: str = "other real images"
     rival: Rival | None = None
     no_rival: str = ""
     collapse: Terms
