@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.test_pipeline import Place, stages
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 STAGES = ["prepare", "sweep", "gan", "evaluate", "promote"]
 TINY = {
