@@ -110,7 +110,8 @@ class GanConfig(Config):
             for name, network in players.items()
         }
         refusal = self.refusal(norms) or self._unrolls() or self._adapts() or self._asks()
-        refusal = refusal or outgrown(self.batch_size, self.schedule, self.budget)
+        turn = self.batch_size * self.discriminator.steps
+        refusal = refusal or outgrown(turn, self.schedule, self.budget)
         if refusal:
             raise refusal.error()
         return self
@@ -122,7 +123,14 @@ class GanConfig(Config):
         """
         # Nobody knows what a user's own network bounds.
         norm = "spectral" if norms["discriminator"] == "custom" else norms["discriminator"]
-        return refuse(self.loss, self.penalties, norm) or self._accumulates(norms)
+        refusal = refuse(self.loss, self.penalties, norm) or self._accumulates(norms)
+        if refusal is None and norm == "batch" and self.batch_size < 2 * self.discriminator.packing:
+            return Refusal(
+                "batch_size",
+                f"batch_size is {self.batch_size}, a single pack of {self.discriminator.packing}, "
+                "and discriminator.network normalises over the batch: one sample has no variance",
+            )
+        return refusal
 
     def _adapts(self) -> Refusal | None:
         augmentation = self.augmentation

@@ -128,11 +128,11 @@ class Plateau(Config):
     min_images: int = Field(default=0, ge=0)
 
 
-def outgrown(batch_size: int, schedule: Schedule, budget: Budget) -> Refusal | None:
-    """Why `budget` is too small for a batch or for the warm-up, or none where it is not."""
-    if batch_size > budget.images:
+def outgrown(turn: int, schedule: Schedule, budget: Budget) -> Refusal | None:
+    """Why `budget` is too small for the images of a step or for the warm-up, or none."""
+    if turn > budget.images:
         return Refusal(
-            "budget.images", f"batch_size is {batch_size}, and budget.images only {budget.images}"
+            "budget.images", f"one step takes {turn} images, and budget.images is {budget.images}"
         )
     if schedule.warmup_images >= budget.images:
         return Refusal(

@@ -109,13 +109,13 @@ class GanTask:
         turns = list(zip(batch.image_NHWC.chunk(draws), batch.label_N.chunk(draws), strict=True))
         before = clock // (draws * self.config.batch_size) * draws
 
-        self.discriminator.requires_grad_(True)
+        self.discriminator_optimiser.teach(True)
         judged = []
         for turn, (real_NHWC, label_N) in enumerate(turns):
             half = self._half(real_NHWC, label_N, f"discriminator/{turn}", at)
             judged.append(self._discriminator_step(half, before + turn, at))
 
-        self.discriminator.requires_grad_(False)
+        self.discriminator_optimiser.teach(False)
         made = []
         for turn in range(self.config.generator.steps):
             half = self._half(*turns[turn % draws], f"generator/{turn}", at)

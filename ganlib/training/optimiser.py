@@ -19,7 +19,8 @@ class Optimiser:
     """Adam or SGD over one player's parameters; `named` gives each a name in the state."""
 
     def __init__(self, module: nn.Module, config: Adam | Sgd) -> None:
-        self.named = dict(module.named_parameters())
+        # What a user's own network has frozen stays as it is.
+        self.named = {n: p for n, p in module.named_parameters() if p.requires_grad}
         self.config = config
         self.moments = MOMENTS[config.kind]
         self.inner = _build(config, self.named.values())
@@ -40,12 +41,20 @@ class Optimiser:
             torch.autograd.backward(part, share)
         if flat is not None:
             flat.sum(replicas)
+        for parameter in self.named.values():
+            if parameter.grad is None:  # a zero, as the sum over many ranks has it
+                parameter.grad = torch.zeros_like(parameter)
         for group in self.inner.param_groups:
             group["lr"] = self.config.learning_rate * factor
         grads = [p.grad for p in self.named.values() if p.grad is not None]
         slope = nn.utils.get_total_norm(grads)
         self.inner.step()
         return slope
+
+    def teach(self, learns: bool) -> None:
+        """Whether backward passes reach the parameters that this optimiser moves."""
+        for parameter in self.named.values():
+            parameter.requires_grad_(learns)
 
     def _without_gradients(self, replicas: Replicas) -> FlatGradients | None:
         """None at all, which the first backward pass makes; or zeros side by side, for many ranks.

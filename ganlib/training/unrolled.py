@@ -51,12 +51,15 @@ def look_ahead(
     adam, rate = optimiser.config, optimiser.config.learning_rate * factor
     if not isinstance(adam, Adam):
         raise TypeError(f"only Adam can be looked ahead of, not {adam.kind}")
-    weights = {n: p.detach().clone().requires_grad_() for n, p in discriminator.named_parameters()}
+    fixed = {name: p.detach() for name, p in discriminator.named_parameters()}
+    weights = {name: fixed.pop(name).clone().requires_grad_() for name in optimiser.named}
     buffers = {name: buffer.clone() for name, buffer in discriminator.named_buffers()}
     known = _moments(optimiser)
 
     def forward(image_NCHW: Tensor, label_N: Tensor) -> Tensor:
-        logit_N: Tensor = functional_call(discriminator, (weights, buffers), (image_NCHW, label_N))
+        logit_N: Tensor = functional_call(
+            discriminator, (weights, fixed, buffers), (image_NCHW, label_N)
+        )
         return logit_N
 
     for _ in range(steps):

@@ -16,8 +16,8 @@ DISCRIMINATOR = "gan.discriminator.network.conditioning"
     [
         ({GENERATOR: "none"}, "discriminator.network.conditioning is projection .* generator"),
         ({DISCRIMINATOR: "none"}, "generator.network.conditioning is concatenation .* none"),
-        ({"gan.batch_size": 10**9}, "batch_size is 1000000000, and budget.images only"),
-        ({"classifier.batch_size": 10**9}, "batch_size is 1000000000, and budget.images only"),
+        ({"gan.batch_size": 10**9}, "one step takes 1000000000 images"),
+        ({"classifier.batch_size": 10**9}, "one step takes 1000000000 images"),
         ({"gan.schedule.warmup_images": 10**8}, "warmup_images is 100000000"),
         ({"classifier.schedule.warmup_images": 10**8}, "warmup_images is 100000000"),
     ],

@@ -276,7 +276,21 @@ def _trained(replicas: Replicas, config: dict[str, Any]) -> dict[str, Tensor]:
         ),
         ({"discriminator.packing": 5}, "discriminator.packing", "packing"),
         ({"penalties.r1.gama": 1}, "penalties.r1.gama", "gama"),
-        ({"batch_size": 200_000}, "budget.images", "batch_size is 200000"),
+        ({"batch_size": 200_000}, "budget.images", "one step takes 200000 images"),
+        (
+            {"batch_size": 64, "discriminator.steps": 16, "budget.images": 64},
+            "budget.images",
+            "one step takes 1024 images",
+        ),
+        (
+            {
+                "discriminator.network": {"kind": "mlp", "norm": "batch"},
+                "discriminator.packing": 4,
+                "batch_size": 4,
+            },
+            "batch_size",
+            "one sample has no variance",
+        ),
         ({"schedule.warmup_images": 100_000}, "schedule.warmup_images", "would end before"),
     ],
 )

@@ -12,6 +12,7 @@ from ganlib.config import Adam, Constant, Cosine, OneCycle, Optimiser, Schedule,
 from ganlib.determinism import Replicas
 from ganlib.training import optimiser
 from ganlib.training.schedule import factor
+from tests.ranks import on_ranks
 
 OPTIMISERS = [
     *(member() for member in get_args(get_args(Optimiser)[0])),
@@ -113,3 +114,39 @@ def test_every_schedule_warms_up_and_stays_within_the_rate(
     ramp = [factor(warmed, clock, 1_000) for clock in (0, 50, 100, 150, 200)]
     expected = [begin * (clock + 1) / 201 for clock in (0, 50, 100, 150, 200)]
     assert ramp == pytest.approx(expected)
+
+
+class TwoBranches(nn.Module):
+    """One of them frozen, one that no loss reaches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.used, self.idle, self.frozen = (nn.Linear(4, 1).double() for _ in range(3))
+        self.frozen.requires_grad_(False)
+
+    def forward(self, x_NF: torch.Tensor) -> torch.Tensor:
+        out_N1: torch.Tensor = self.used(x_NF) + self.frozen(x_NF)
+        return out_N1
+
+
+def branches_after(replicas: Replicas) -> dict[str, torch.Tensor]:
+    module = TwoBranches()
+    stepping = optimiser.Optimiser(module, Adam(learning_rate=0.1, weight_decay=0.5))
+    x_NF = torch.linspace(-1, 1, 32, dtype=torch.float64).view(8, 4)
+    for _ in range(3):
+        stepping.teach(True)
+        stepping.step(module(replicas.slice(x_NF)).square().mean(), 1.0, replicas)
+        stepping.teach(False)
+    return {**module.state_dict(), **stepping.state_dict()}
+
+
+def test_what_is_frozen_stays_and_what_no_loss_reaches_decays_on_any_number_of_ranks() -> None:
+    before, alone = TwoBranches().state_dict(), branches_after(Replicas())
+    assert torch.equal(alone["frozen.weight"], before["frozen.weight"])
+    assert "exp_avg.frozen.weight" not in alone
+    torch.testing.assert_close(alone["idle.weight"], before["idle.weight"] * 0.95**3)
+    for state in on_ranks(2, branches_after):
+        assert state.keys() == alone.keys()
+        for name, tensor in alone.items():
+            torch.testing.assert_close(state[name], tensor, rtol=1e-12, atol=1e-12)
