@@ -5,7 +5,12 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from ganlib.config.base import Config, Refusal
-from ganlib.config.extractors import ExtractorConfig, InceptionFeatures, JudgeFeatures
+from ganlib.config.extractors import (
+    ExtractorConfig,
+    InceptionFeatures,
+    JudgeFeatures,
+    NetworkFeatures,
+)
 
 
 class EvaluationConfig(Config):
@@ -39,7 +44,7 @@ class EvaluationConfig(Config):
                 raise Refusal("extractors", reason).error()
         return self
 
-    def others(self) -> tuple[ExtractorConfig, ...]:
+    def others(self) -> tuple[NetworkFeatures, ...]:
         """The extractors beside the judge."""
         return tuple(e for e in self.extractors if not isinstance(e, JudgeFeatures))
 

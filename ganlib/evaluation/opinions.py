@@ -14,6 +14,7 @@ from ganlib.data import Images
 from ganlib.determinism import Replicas
 from ganlib.evaluation.extractor import Extractor
 from ganlib.evaluation.inception import InceptionExtractor
+from ganlib.evaluation.kept import Kept
 from ganlib.evaluation.others import Others
 from ganlib.evaluation.pairs import ByWorkers
 from ganlib.evaluation.reference import build
@@ -32,10 +33,12 @@ def opinion(
     split: str,
     replicas: Replicas | None = None,
     pairs: ByWorkers | None = None,
+    kept: Kept | None = None,
 ) -> EvaluationTable:
     """The table of this generator in the features of `extractor`, before the images of `split`.
 
-    `pairs` are workers that draw with this generator and look with this extractor.
+    `pairs` are workers that draw with this generator and look with this extractor, `kept` is
+    for the real images and this extractor.
     The same noise and the same held-out images as the judge's. Raises ConfigError if they are too
     few for the neighbours.
     """
@@ -51,6 +54,7 @@ def opinion(
         other_label_N=others.labels(),
         unseen=len(others.unseen),
         pairs=pairs,
+        kept=kept,
     )
     sets = sample_sets(
         generator,

@@ -54,6 +54,7 @@ def rows(
                 classes=len(data.classes),
                 split="test",
                 pairs=pairs,
+                kept=sharing.kept_beside(work, data.fingerprint, settings, extractor.name, device),
             )
         network = extractor.name.partition(":")[0]
         read = {f"test_{network}_{name}": value for name, value in told.readings().items()}

@@ -5,13 +5,14 @@ N images.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganlib.config import ExtractorConfig
+from ganlib.config import ExtractorConfig, NetworkFeatures
 from ganlib.stages import judges
 from ganlib.stages.records import Work
 from ganlib.stages.sessions import ray_log
@@ -112,12 +113,28 @@ def opened(
 
 def kept(work: Work, dataset: DatasetRef, judge: JudgeRef, device: str) -> Kept:
     """Of the real images in the judge's features."""
+    return _kept(work, dataset.fingerprint, f"{judge.fingerprint}:features", device)
+
+
+def kept_beside(
+    work: Work, dataset: str, settings: NetworkFeatures, name: str, device: str
+) -> Kept:
+    """Of the real images of `dataset`, a fingerprint, in the features of a network that is no
+    judge: `name` says which, and the digest of its file, if it has one, with which weights."""
+    weights, digest = settings.weights(), ""
+    if weights is not None:
+        with weights.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return _kept(work, dataset, f"{name}:{digest}", device)
+
+
+def _kept(work: Work, dataset: str, extractor: str, device: str) -> Kept:
     from ganlib.evaluation.kept import Kept
 
     return Kept.of(
         work.context.home.cache / "real",
-        dataset.fingerprint,
-        f"{judge.fingerprint}:features",
+        dataset,
+        extractor,
         device=device,
         say=lambda text: work.context.say(f"evaluate: {text}"),
     )

@@ -6,16 +6,18 @@ import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
 
-from ganlib.config import overlay
+from ganlib.config import InceptionFeatures, overlay
 from ganlib.data import Dataset
 from ganlib.evaluation import ClassifierExtractor
 from ganlib.evaluation.networks import RandomExtractor
 from ganlib.stages import evaluate, sharing
+from ganlib.stages.records import Work
 from ganlib.stages.values import MetricRow
 from ganlib.training import read_journal
 from tests.stages.conftest import Trained
@@ -72,6 +74,41 @@ def test_a_second_evaluation_looks_at_no_real_image(
     assert other["coverage"].floor == first["coverage"].floor
     assert other["coverage"].value != first["coverage"].value
     assert not real_images & set(shown)
+
+
+def test_networks_beside_the_judge_look_at_no_real_image_twice(
+    trained: Trained, real_images: set[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: set[bytes] = set()
+    look = RandomExtractor.__call__
+
+    def watching(extractor: RandomExtractor, image_NHWC: Any) -> Any:
+        shown.update(one.numpy().tobytes() for one in image_NHWC[torch.arange(len(image_NHWC))])
+        return look(extractor, image_NHWC)
+
+    monkeypatch.setattr(RandomExtractor, "__call__", watching)
+    shutil.rmtree(trained.home.cache / "real", ignore_errors=True)
+    first = rows(trained, beside=("random",))
+    assert len(real_images & shown) >= 2 * 200
+    shown.clear()
+    assert rows(trained, beside=("random",)) == first
+    assert len(shown) >= 200
+    assert not real_images & shown
+
+
+def test_other_weights_in_the_same_file_are_kept_apart(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "weights.pth"
+    monkeypatch.setenv("GANLIB_INCEPTION", str(weights))
+    context = trained.context(fresh=True)
+    work = cast(Work, SimpleNamespace(context=context))
+    folders = []
+    for data in (b"some", b"others", b"some"):
+        weights.write_bytes(data)
+        settings = InceptionFeatures()
+        folders.append(sharing.kept_beside(work, "abc", settings, "inception:pool", "cpu").folder)
+    assert folders[0] == folders[2] != folders[1]
 
 
 def here_only_real(trained: Trained) -> Callable[..., Any]:
