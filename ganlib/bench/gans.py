@@ -10,6 +10,7 @@ from typing import Any
 
 from ganlib.bench.allowance import Allowance
 from ganlib.bench.panel import Panel
+from ganlib.bench.stamp import source_digest
 from ganlib.config import PipelineConfig, fingerprint, load_recipe, overlay, parse_assignments
 from ganlib.data import prepare
 from ganlib.models import load_model
@@ -28,6 +29,8 @@ RECIPES = (
 )
 LOOK = 1_000
 
+# What a cell's figures depend on beside its settings.
+CODE = ("augmentation", "evaluation", "losses", "metrics", "models", "training")
 # What other images than a recipe's own ask of its GAN, before what is set by --set.
 CHANGES: dict[tuple[str, str], dict[str, Any]] = {
     # Miyato et al. 2018 take five; with one a class of clothes became little more than one image.
@@ -105,7 +108,9 @@ def _config(dataset: str, recipe: str, seed: int, changes: Mapping[str, Any]) ->
 def _cell(
     panel: Panel, recipe: str, config: PipelineConfig, minutes: float, out: Path, say: Say
 ) -> Told:
-    mine = fingerprint(config.gan, panel.dataset.fingerprint, minutes)[:8]
+    code = source_digest(CODE)
+    told_by = (panel.name, config.evaluation, code)
+    mine = fingerprint(config.gan, panel.dataset.fingerprint, minutes, *told_by)[:8]
     folder = out / f"{recipe}-seed-{config.gan.seed}-{mine}"
 
     def measure() -> Told:
@@ -120,6 +125,8 @@ def _cell(
         return {
             "dataset": out.name,
             "recipe": recipe,
+            "changed": CHANGES.get((out.name, recipe), {}),
+            "code": code,
             "seed": config.gan.seed,
             **trained,
             **figures,
@@ -198,5 +205,11 @@ def table(cells: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, ...], list[tup
 
     return (
         ("dataset", "recipe", *shown),
-        [(cell["dataset"], cell["recipe"], *cells_of(cell)) for cell in cells],
+        [(cell["dataset"], _told(cell), *cells_of(cell)) for cell in cells],
     )
+
+
+def _told(cell: Mapping[str, Any]) -> str:
+    """The recipe, and what it is not taken as it stands in."""
+    changes = ", ".join(f"{path}={value}" for path, value in cell["changed"].items())
+    return f"{cell['recipe']} ({changes})" if changes else str(cell["recipe"])

@@ -14,6 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 
 from ganlib.bench.loops import LOOPS, Loop
+from ganlib.bench.stamp import source_digest
 from ganlib.config import fingerprint, load_recipe, overlay, parse_assignments
 from ganlib.data import Dataset, prepare
 from ganlib.evaluation import ClassifierExtractor, Reference, score
@@ -28,6 +29,8 @@ COVERAGE = 0.8
 MINUTES = 10.0
 EVERY = 10_000
 LATER = 10
+# What a loop's result depends on beside its settings.
+CODE = ("augmentation", "bench/loops.py", "bench/sides.py", "losses", "models", "training")
 
 Score = Callable[[torch.nn.Module], float]
 Say = Callable[[str], None]
@@ -62,7 +65,7 @@ def bench_quality(
     look = _look(config, reference, judge)
     cells = {}
     for name, loop in LOOPS.items():
-        path = out / f"quality-{name}-{fingerprint(config, minutes)[:8]}.json"
+        path = out / f"quality-{name}-{fingerprint(config, minutes, source_digest(CODE))[:8]}.json"
         if not path.exists():
             begun = path.with_suffix(".safetensors")
             say(f"training {name}")

@@ -183,7 +183,7 @@ def task(config: Any, device: torch.device = CPU) -> GanTask:
         size=config.data.size,
         channels=config.data.channels,
         classes=tuple(str(k) for k in range(10)),
-        arithmetic=precision.resolve(config.gan.precision, device, config.data.size),
+        arithmetic=precision.of(config.gan, device, config.data.size),
         replicas=Replicas.current(),
         device=device,
     )

@@ -186,6 +186,7 @@ def test_the_table_has_a_dash_where_there_is_no_value() -> None:
     cell = {
         "dataset": "mnist",
         "recipe": "r",
+        "changed": {},
         "scaled_distance": 0.01234,
         "coverage": 0.5,
         "recall": 0.25,
@@ -200,3 +201,5 @@ def test_the_table_has_a_dash_where_there_is_no_value() -> None:
     columns, rows = table([cell])
     assert " ".join(rows[0]) == "mnist r 0.0123 0.500 0.250 0.125 0.100 9.5 - 12,000 6 1,875"
     assert len(columns) == len(rows[0])
+    _, rows = table([cell | {"changed": {"gan.discriminator.steps": 2}}])
+    assert rows[0][1] == "r (gan.discriminator.steps=2)"
