@@ -22,6 +22,7 @@ from ganlib.config import (
     Folder,
     Idx,
     Source,
+    Unlabelled,
     parse,
 )
 from ganlib.data import Dataset, prepare, source_state
@@ -311,6 +312,7 @@ def test_every_source_of_the_configuration_has_a_state(tmp_path: Path) -> None:
         Idx: Idx(dataset="mnist"),
         Cifar10: Cifar10(),
         Folder: Folder(path=str(tmp_path / "folder")),
+        Unlabelled: Unlabelled(path=str(tmp_path / "folder" / "a")),
         Arrays: Arrays(path=str(tmp_path / "set.npz")),
         Custom: Custom(build=f"{__name__}:striped", options={"count": 60}),
     }
