@@ -3,7 +3,7 @@ PYTHON ?= python3
 RECIPE ?= digits
 BIN := .venv/bin
 # Tests that need no service of ours run side by side; Ray, Prefect and MLflow are started once.
-SIDE_BY_SIDE := augmentation config data determinism evaluation losses metrics models storage training
+SIDE_BY_SIDE := augmentation collapse config data determinism evaluation losses metrics models storage training
 SIDE_BY_SIDE := $(SIDE_BY_SIDE:%=tests/%)
 
 .PHONY: run test test-slow check clean FORCE
