@@ -111,7 +111,7 @@ BAD: list[tuple[list[str], str, str]] = [
     (["run", "digits", "--set", "gan.budget.image=5"], "gan.budget.image", "gan.budget.images"),
     (["run", "digits", "--set", "gan.budget.images=many"], "gan.budget.images", ""),
     (["run", "digits", "--set", "gan.budget.images"], "gan.budget.images", "--set"),
-    (["run", "digits", "--set", "data.size=9"], "9", ""),
+    (["run", "digits", "--set", "data.size=7"], "data.size", ""),
     (["train", "digits", "--only", "judge"], "judge", ""),
     (["sweep", "digits", "--set", "sweep.trials=0"], "sweep.trials", ""),
     (["recipes", "show", "minst"], "'minst'", "did you mean mnist?"),
