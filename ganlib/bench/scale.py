@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from statistics import median
 from typing import Any
 
-from ganlib.bench.train import measure
+from ganlib.bench.processes import measure
 from ganlib.config import load_recipe, overlay, parse_assignments
 from ganlib.errors import ConfigError
 

@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
@@ -189,41 +188,6 @@ def task(config: Any, device: torch.device = CPU) -> GanTask:
     )
 
 
-def flop_per_image(config: Any) -> dict[str, float]:
-    """Of one turn of both players in each loop, as torch counts convolutions and products."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    gan: GanConfig = config.gan
-    turn = gan.batch_size * gan.discriminator.steps
-    image_NHWC, label_N = random_images(config, max(turn, 64))
-    narrow = overlay(config, {"gan.precision": "float32"})
-    found = {}
-    for side, step in (("ours", bare), ("plain", plain)):
-        counts = step(narrow, image_NHWC, label_N)
-        before = next(counts)
-        with FlopCounterMode(display=False) as counter:
-            after = next(counts)
-        found[side] = float(counter.get_total_flops()) / (after - before)
-    return found
-
-
-def peak_gflops(config: Any, bfloat16: bool, seconds: float = 1.0) -> float:
-    """The best this machine does with one wide convolution of the recipe's middle size, forward."""
-    side, width = max(config.data.size // 2, 4), 64
-    dtype = torch.bfloat16 if bfloat16 else torch.float32
-    layout = torch.channels_last
-    image = torch.randn(128, width, side, side).to(dtype).to(memory_format=layout)
-    weight = torch.randn(2 * width, width, 3, 3).to(dtype).to(memory_format=layout)
-    flop = 2.0 * 128 * side * side * 9 * width * 2 * width
-    best, begun = 0.0, time.perf_counter()
-    with torch.no_grad():
-        while time.perf_counter() - begun < seconds:
-            before = time.perf_counter()
-            torch.nn.functional.conv2d(image, weight, padding=1)
-            best = max(best, flop / (time.perf_counter() - before) / 1e9)
-    return best
-
-
 SIDES = {"ours": ours, "bare": bare, "plain": plain}
 
 
@@ -254,24 +218,48 @@ def timed(asked: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
 
 
 def overhead(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """What the loop adds to its bare step, as a share: medians of ten steps of each in turn.
+    """What the loop adds to its bare step, as shares: ten steps of each in turn, pair after pair.
 
-    In one process, since from one process to the next the rate moves by more than is looked for.
+    In one process, since from one process to the next the rate moves by more than is looked for;
+    and each of a pair comes first as often as second.
     """
     torch.set_num_threads(asked["threads"])
     config = overlay(load_recipe(asked["recipe"]), asked["settings"])
     image_NHWC, label_N = random_images(config)
     sides = {side: SIDES[side](config, image_NHWC, label_N) for side in ("ours", "bare")}
-    spent: dict[str, list[float]] = {side: [] for side in sides}
     for counts in sides.values():
         next(counts)
+    added: list[float] = []
     begun = time.perf_counter()
-    while time.perf_counter() - begun < asked["seconds"] or not spent["bare"]:
-        for side, counts in sides.items():
+    while time.perf_counter() - begun < asked["seconds"] or not added:
+        spent = {}
+        for side in list(sides)[:: -1 if len(added) % 2 else 1]:
             before = time.perf_counter()
-            next(counts)
-            spent[side].append(time.perf_counter() - before)
-    return {"overhead": median(spent["ours"]) / median(spent["bare"]) - 1}
+            next(sides[side])
+            spent[side] = time.perf_counter() - before
+        added.append(spent["ours"] / spent["bare"] - 1)
+    return {"overhead": added}
+
+
+def turns(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """After a warm-up, as many seconds of training as each line of stdin says; then the memory.
+
+    Images/s of each turn are answered on stdout, so that two sides can take turns of under a
+    second, each in a process of its own: a machine that others use favours neither.
+    """
+    torch.set_num_threads(asked["threads"])
+    config = overlay(load_recipe(asked["recipe"]), asked["settings"])
+    counts = SIDES[asked["side"]](config, *random_images(config))
+    begun = time.perf_counter()
+    while time.perf_counter() - begun < WARM_UP_S:
+        shown = next(counts)
+    for line in sys.stdin:
+        before, begun, wall = shown, time.perf_counter(), 0.0
+        while wall < float(line):
+            shown = next(counts)
+            wall = time.perf_counter() - begun
+        print(json.dumps({"images_per_s": (shown - before) / wall}), flush=True)
+    return {"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
 def _rank(rank: int, asked: dict[str, Any], folder: str) -> None:
@@ -290,22 +278,14 @@ def _rank(rank: int, asked: dict[str, Any], folder: str) -> None:
 def main() -> None:
     """`side`, `recipe`, `settings`, `threads`, `seconds` as JSON; prints what was measured.
 
-    With `world` and `device`, that many ranks share the batch, each with `threads`.
+    With `turns`, the seconds come by stdin; with `world` and `device`, that many ranks share the
+    batch, each with `threads`.
     """
     asked = json.loads(sys.argv[1])
-    if asked["side"] == "machine":
-        torch.set_num_threads(asked["threads"])
-        config = overlay(load_recipe(asked["recipe"]), asked["settings"])
-        told: dict[str, Any] = {
-            "flop_per_image": flop_per_image(config),
-            "bfloat16": precision.resolve("auto", CPU, config.data.size).bfloat16,
-            "peak_gflops": {
-                "float32": peak_gflops(config, bfloat16=False),
-                "bfloat16": peak_gflops(config, bfloat16=True),
-            },
-        }
-    elif asked["side"] == "overhead":
+    if asked["side"] == "overhead":
         told = overhead(asked)
+    elif asked.get("turns"):
+        told = turns(asked)
     elif asked.get("world", 1) == 1:
         told = timed(asked, torch.device(asked.get("device", "cpu")))
     else:

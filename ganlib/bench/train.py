@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
+from math import comb
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from ganlib.bench.processes import measure, player
 from ganlib.bench.sides import expressible
 from ganlib.config import load_recipe, overlay, parse_assignments
-from ganlib.errors import ConfigError, StageFailed
+from ganlib.errors import ConfigError
 
 TARGET = 1.9
 OVERHEAD = 0.02
+TURN_S = 0.5
+CONFIDENCE = 0.95
+LISTS = ("ratios", "overheads")
 
 
 def bench_train(
@@ -32,12 +34,15 @@ def bench_train(
 ) -> dict[str, Any]:
     """Images/s of ganlib's loop and of the plain loop, and what ours adds, round after round.
 
-    Each measurement is a process of its own with `threads` threads and `seconds` of training after
-    a warm-up. `ratio` is the median over rounds of ours over plain; `overhead` the median of what
-    the loop adds to the bare step, as a share, ten steps of each in turn. `gflops` stands beside
-    the best the machine does with one large convolution, which is what limits both. `passed` is
-    none but for what is promised: the recipe cifar10 as it stands, on two threads of a CPU that
-    multiplies bfloat16.
+    In a round both loops stand in processes of their own, with `threads` threads, and after a
+    warm-up take turns of half a second, `seconds` each, so that whoever else uses the machine slows
+    both. `ratio` is the median of ours over plain, turn by turn; `overhead` the median of what the
+    loop adds to the bare step, as a share, ten steps of each in turn, in one process for as long.
+    `ratio_spread` is the least and the most of the rounds' medians; an interval holds the median of
+    all turns at 95 %. `gflops` stands beside `peak_gflops`: the recipe's own convolutions, each
+    alone at its best.
+    `passed` is none but for what is promised: the recipe cifar10 as it stands, on two threads of a
+    CPU that multiplies bfloat16.
     With `quality`, a folder, `bench_quality` comes first, which keeps there what it has done:
     `quality` is its answer, whatever the recipe, and none without.
     The memory that a step frees is kept for the next in our processes alone, as in training.
@@ -61,28 +66,17 @@ def bench_train(
         from ganlib.bench.quality import bench_quality
 
         reached = bench_quality(quality, search=search, say=say)
-    machine = measure({**asked, "side": "machine"})
-    turns = []
+    machine = measure(asked, "peak")
+    found = []
     for number in range(rounds):
         say(f"round {number + 1} of {rounds}")
-        # The order turns around, so that a machine that warms up favours nobody.
-        order = ("plain", "ours", "overhead") if number % 2 else ("overhead", "ours", "plain")
-        found = {side: measure({**asked, "side": side, "seconds": seconds}) for side in order}
-        added = found.pop("overhead")["overhead"]
-        turns.append(
-            {
-                **{f"{side}_images_per_s": found[side]["images_per_s"] for side in sorted(found)},
-                "ratio": found["ours"]["images_per_s"] / found["plain"]["images_per_s"],
-                "overhead": added,
-                "peak_mb": {side: found[side]["peak_mb"] for side in sorted(found)},
-                "load_average": os.getloadavg()[0],
-            }
-        )
-    ratios = [turn["ratio"] for turn in turns]
-    added = [turn["overhead"] for turn in turns]
+        found.append(_round(asked, seconds, plain_first=bool(number % 2)))
+    ratios = [ratio for one in found for ratio in one["ratios"]]
+    added = [share for one in found for share in one["overheads"]]
     overhead = median(added)
+    per_round = [one["ratio"] for one in found]
     gflops = {
-        side: median(turn[f"{side}_images_per_s"] for turn in turns)
+        side: median(one[f"{side}_images_per_s"] for one in found)
         * machine["flop_per_image"][side]
         / 1e9
         for side in ("ours", "plain")
@@ -94,36 +88,63 @@ def bench_train(
         "images": "random pixels of the recipe's shape",
         "threads": threads,
         "cores": len(os.sched_getaffinity(0)),
-        "images_per_s": median(turn["ours_images_per_s"] for turn in turns),
-        "plain_images_per_s": median(turn["plain_images_per_s"] for turn in turns),
+        "images_per_s": median(one["ours_images_per_s"] for one in found),
+        "plain_images_per_s": median(one["plain_images_per_s"] for one in found),
         "ratio": median(ratios),
-        "ratio_spread": [min(ratios), max(ratios)],
+        "ratio_spread": [min(per_round), max(per_round)],
+        "ratio_interval": interval_of_median(ratios),
+        "turns": len(ratios),
         "overhead": overhead,
-        "overhead_spread": [min(added), max(added)],
+        "overhead_interval": interval_of_median(added),
         "mflop_per_image": {side: flop / 1e6 for side, flop in machine["flop_per_image"].items()},
         "gflops": gflops,
         "peak_gflops": machine["peak_gflops"],
-        "peak_mb": turns[-1]["peak_mb"],
+        "peak_mb": found[-1]["peak_mb"],
         "target": {"ratio": TARGET, "overhead": OVERHEAD},
         "quality": reached,
         "passed": median(ratios) >= TARGET and overhead <= OVERHEAD if promised else None,
-        "load_average": turns[-1]["load_average"],
-        "rounds": turns,
+        "load_average": found[-1]["load_average"],
+        "rounds": [{k: v for k, v in one.items() if k not in LISTS} for one in found],
     }
 
 
-def measure(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """One side in a process of its own; raises StageFailed with the end of what it wrote."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    done = subprocess.run(
-        [sys.executable, "-c", "from ganlib.bench.sides import main; main()", json.dumps(asked)],
-        capture_output=True,
-        text=True,
-        env=environment,
-    )
-    if done.returncode:
-        raise StageFailed(
-            f"a measurement failed: {done.stderr.strip()[-500:]}", where="bench train"
-        )
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return told
+def _round(asked: Mapping[str, Any], seconds: float, plain_first: bool) -> dict[str, Any]:
+    order = ("plain", "ours") if plain_first else ("ours", "plain")
+    rates: dict[str, list[float]] = {side: [] for side in sorted(order)}
+    with (
+        player({**asked, "side": order[0]}) as first,
+        player({**asked, "side": order[1]}) as second,
+    ):
+        players = dict(zip(order, (first, second), strict=True))
+        for number in range(max(1, round(seconds / TURN_S))):
+            for side in order[:: -1 if number % 2 else 1]:
+                rates[side].append(players[side].turn(min(TURN_S, seconds)))
+        peak_mb = {side: players[side].end()["peak_mb"] for side in rates}
+    added = measure({**asked, "side": "overhead", "seconds": 2 * seconds})["overhead"]
+    ratios = [ours / plain for ours, plain in zip(rates["ours"], rates["plain"], strict=True)]
+    return {
+        **{f"{side}_images_per_s": median(rates[side]) for side in rates},
+        "ratio": median(ratios),
+        "ratios": ratios,
+        "overhead": median(added),
+        "overheads": added,
+        "peak_mb": peak_mb,
+        "load_average": os.getloadavg()[0],
+    }
+
+
+def interval_of_median(values: Sequence[float]) -> list[float] | None:
+    """Two of the values that hold the median of what they were drawn from, at 95 % or more.
+
+    The k-th least and the k-th largest miss it with twice the chance that fewer than k of n throws
+    of a fair coin are heads (the sign test's interval). None for fewer than six values, which
+    cannot be that sure.
+    """
+    n, missed, k = len(values), 0.0, 0
+    while missed + 2 * comb(n, k) / 2**n <= 1 - CONFIDENCE:
+        missed += 2 * comb(n, k) / 2**n
+        k += 1
+    if not k:
+        return None
+    ordered = sorted(values)
+    return [ordered[k - 1], ordered[n - k]]
