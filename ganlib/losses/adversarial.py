@@ -32,12 +32,15 @@ class Adversarial:
     `generator(fake_logit_N, real_logit_N) -> loss_N`.
 
     Unless `relativistic`, the generator's loss does not read the real logits and may be given
-    None, which saves the discriminator's pass over real images.
+    None, which saves the discriminator's pass over real images. With `differences` one number added
+    to all logits, real and fake, changes no gradient: a bias of the last layer would only be moved
+    by rounding, of which Adam makes whole steps, and our discriminators have none.
     """
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
     generator: Callable[[Tensor, Tensor | None], Tensor]
     relativistic: bool = False
+    differences: bool = False
 
 
 def build(config: AdversarialLoss) -> Adversarial:
@@ -52,10 +55,13 @@ def build(config: AdversarialLoss) -> Adversarial:
         case LeastSquares():
             return Adversarial(least_squares_discriminator, least_squares_generator)
         case Wasserstein():
-            return Adversarial(wasserstein_discriminator, wasserstein_generator)
+            return Adversarial(wasserstein_discriminator, wasserstein_generator, differences=True)
         case RelativisticPaired():
             return Adversarial(
-                relativistic_discriminator, relativistic_generator, relativistic=True
+                relativistic_discriminator,
+                relativistic_generator,
+                relativistic=True,
+                differences=True,
             )
         case Custom():
             return _custom(config)

@@ -105,23 +105,26 @@ def build_discriminator(
     classes: int,
     replicas: Replicas | None = None,
     packing: int = 1,
+    bias: bool = True,
 ) -> nn.Module:
     """(image_NCHW, label_N) -> logit_N, above zero for real.
 
     With `packing` M > 1 (Lin et al. 2018) one sample is M images on top of each other, M * channels
-    in all, and its labels are (N, M). Raises ConfigError naming data.size if the network cannot
-    take that size, or naming build.
+    in all, and its labels are (N, M). Without `bias` our networks add none to the logit, for losses
+    of differences of logits alone; a user's own is not told. Raises ConfigError naming data.size if
+    the network cannot take that size, or naming build.
     """
     data = {"size": size, "channels": packing * channels, "classes": classes}
+    ours = {**data, "bias": bias}
     match network:
         case DcganDiscriminator():
-            return _player(gan.dcgan.Discriminator, network, data, replicas=replicas)
+            return _player(gan.dcgan.Discriminator, network, ours, replicas=replicas)
         case MlpDiscriminator():
-            return _player(gan.mlp.Discriminator, network, data, replicas=replicas)
+            return _player(gan.mlp.Discriminator, network, ours, replicas=replicas)
         case SnResNetDiscriminator():
-            return _player(gan.sn_resnet.Discriminator, network, data, replicas=replicas)
+            return _player(gan.sn_resnet.Discriminator, network, ours, replicas=replicas)
         case R3ganDiscriminator():
-            return _player(gan.r3gan.Discriminator, network, data, replicas=replicas)
+            return _player(gan.r3gan.Discriminator, network, ours, replicas=replicas)
         case Custom(build=build, options=options):
             return build_custom(build, options, replicas=replicas, **data)
         case _:

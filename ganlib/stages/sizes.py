@@ -24,6 +24,7 @@ class Sizes(Config):
 
 def sizes(configs: Mapping[str, PipelineConfig]) -> dict[str, Sizes]:
     """By name. Raises ConfigError naming a user's own network that cannot be built."""
+    from ganlib.losses import adversarial
     from ganlib.models import build_classifier, build_discriminator, build_generator
 
     counted: dict[tuple[Any, ...], int] = {}
@@ -51,6 +52,7 @@ def sizes(configs: Mapping[str, PipelineConfig]) -> dict[str, Sizes]:
                     gan.discriminator.network,
                     **shape,
                     packing=gan.discriminator.packing,
+                    bias=not adversarial.build(gan.loss).differences,
                 ),
             )
     return found

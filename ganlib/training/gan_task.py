@@ -59,6 +59,7 @@ class GanTask:
         self.config, self.arithmetic, self.device = config, arithmetic, device
         self.classes = tuple(classes)
         data = {"size": size, "channels": channels, "classes": len(classes)}
+        self.loss = adversarial.build(config.loss)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(sub_seed(config.seed, "weights/generator"))
             generator = build_generator(config.generator.network, **data, replicas=replicas)
@@ -68,6 +69,7 @@ class GanTask:
                 **data,
                 replicas=replicas,
                 packing=config.discriminator.packing,
+                bias=not self.loss.differences,
             )
         _refuse_batch_norms(config, {"generator": generator, "discriminator": discriminator})
         self.latent_size = int(generator.latent_size)  # type: ignore[arg-type]
@@ -76,7 +78,6 @@ class GanTask:
         self.average = ema.start(self.generator)
         self.generator_optimiser = Optimiser(self.generator, config.generator.optimiser)
         self.discriminator_optimiser = Optimiser(self.discriminator, config.discriminator.optimiser)
-        self.loss = adversarial.build(config.loss)
         self.penalties = build_penalties(config.penalties)
         self.sight = Sight(config.augmentation, config.seed, device)
         self.spectra = Spectra(self.generator, self.discriminator)

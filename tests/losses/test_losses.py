@@ -154,6 +154,15 @@ def test_relativistic_losses_read_differences_alone_and_mirror_each_other():
     assert torch.equal(loss.generator(fake, real), loss.discriminator(fake, real))
 
 
+@pytest.mark.parametrize("member", OURS)
+def test_a_common_shift_of_all_logits_teaches_nothing_where_differences_count(member):
+    loss = build(member())
+    real, fake = torch.linspace(-3, 3, 8), torch.linspace(-4, -2, 8)
+    shift = torch.zeros(8, requires_grad=True)
+    loss.discriminator(real + shift, fake + shift).sum().backward()
+    assert (shift.grad.abs().max().item() < 1e-6) == loss.differences
+
+
 @pytest.mark.parametrize(
     ("build_path", "options", "message"),
     [

@@ -319,7 +319,7 @@ COUNTS = [
     ),
     (
         R3ganDiscriminator(width=16, max_width=16, conditioning="none"),
-        {"size": 8, "channels": 1},
+        {"size": 8, "channels": 1, "bias": False},  # with the paper's relativistic loss
         16 + 2 * (17 * 32 + (9 * 16 + 1) * 32 + 32 * 16) + 16 * 16 + 16,
     ),
 ]
@@ -330,6 +330,15 @@ def test_parameters_are_counted_by_hand(network, shape, count):
     build = build_generator if hasattr(network, "latent") else build_discriminator
     module = build(network, **shape, classes=10)
     assert sum(p.numel() for p in module.parameters()) == count
+
+
+@pytest.mark.parametrize("network", DISCRIMINATORS, ids=named)
+def test_a_loss_of_differences_alone_costs_the_last_bias_and_nothing_else(network):
+    whole, less = (discriminator(network, bias=bias) for bias in (True, False))
+    assert (whole.arguments["bias"], less.arguments["bias"]) == (True, False)
+    assert whole.state_dict().keys() - less.state_dict().keys() == {"head.bias"}
+    for name, tensor in less.state_dict().items():
+        assert torch.equal(tensor, whole.state_dict()[name]), name
 
 
 def test_every_member_is_counted():

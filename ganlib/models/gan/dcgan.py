@@ -103,6 +103,7 @@ class Discriminator(nn.Module):
         norm: Norm,
         conditioning: DiscriminatorConditioning,
         minibatch_stddev: int,
+        bias: bool,
         replicas: Replicas | None = None,
     ) -> None:
         super().__init__()
@@ -114,8 +115,8 @@ class Discriminator(nn.Module):
         for kernel, stride in [(3, 1), (4, 2)] if len(larger) == 1 else [(4, 2)] * len(larger):
             normed = shifts(norm) and bool(layers)
             size_of = {"stride": stride, "padding": 1}
-            bias = not (normed and absorbs(norm))
-            layers += [Conv(inputs, outputs, kernel, **size_of, spectral=spectral, bias=bias)]
+            adds = not (normed and absorbs(norm))
+            layers += [Conv(inputs, outputs, kernel, **size_of, spectral=spectral, bias=adds)]
             if normed:
                 layers += [norm_layer(norm, outputs, replicas=replicas)]
             layers += [nn.LeakyReLU(0.2)]
@@ -127,7 +128,9 @@ class Discriminator(nn.Module):
             partial(Conv, kernel=3, padding=1, spectral=spectral),
             slope=0.2,
         )
-        self.head = head(conditioning, inputs * base * base, classes, spectral=spectral, std=0.02)
+        self.head = head(
+            conditioning, inputs * base * base, classes, spectral=spectral, std=0.02, bias=bias
+        )
 
     def features(self, image_NCHW: Tensor, label_N: Tensor) -> Tensor:
         """-> phi_NF, what the output weighs."""

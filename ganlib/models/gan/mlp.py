@@ -104,6 +104,7 @@ class Discriminator(nn.Module):
         batch_norm_momentum: float,
         conditioning: DiscriminatorConditioning,
         minibatch_stddev: int,
+        bias: bool,
         replicas: Replicas | None = None,
     ) -> None:
         super().__init__()
@@ -118,7 +119,12 @@ class Discriminator(nn.Module):
         if spectral:
             spectrally_normalised(self)
         self.head = head(
-            conditioning, features, classes, spectral=spectral, std=(3 * features) ** -0.5
+            conditioning,
+            features,
+            classes,
+            spectral=spectral,
+            std=(3 * features) ** -0.5,
+            bias=bias,
         )
 
     def features(self, image_NCHW: Tensor, label_N: Tensor) -> Tensor:

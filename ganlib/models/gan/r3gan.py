@@ -88,11 +88,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """The generator's mirror: stages of blocks, then one weighted sum over pixels per channel.
-
-    The head has no bias. The relativistic loss knows logits up to a shift, so the bias's gradient
-    would be rounding, and Adam makes whole steps of that.
-    """
+    """The generator's mirror: stages of blocks, then one weighted sum over pixels per channel."""
 
     def __init__(
         self,
@@ -107,6 +103,7 @@ class Discriminator(nn.Module):
         group_size: int,
         conditioning: DiscriminatorConditioning,
         minibatch_stddev: int,
+        bias: bool,
         norm: Literal["none"],
         replicas: Replicas | None = None,
     ) -> None:
@@ -127,9 +124,7 @@ class Discriminator(nn.Module):
         self.stddev = deviation(minibatch_stddev, inputs, _mixing, SLOPE)
         self.basis = nn.Conv2d(inputs, inputs, base, groups=inputs, bias=False)
         _scale(self.basis, 1)
-        self.head = head(
-            conditioning, inputs, classes, spectral=False, std=inputs**-0.5, bias=False
-        )
+        self.head = head(conditioning, inputs, classes, spectral=False, std=inputs**-0.5, bias=bias)
 
     def features(self, image_NCHW: Tensor, label_N: Tensor) -> Tensor:
         """-> phi_NF, what the output weighs."""

@@ -102,6 +102,7 @@ class Discriminator(nn.Module):
         norm: Norm,
         conditioning: DiscriminatorConditioning,
         minibatch_stddev: int,
+        bias: bool,
         replicas: Replicas | None = None,
     ) -> None:
         super().__init__()
@@ -121,7 +122,9 @@ class Discriminator(nn.Module):
         spectral = norm == "spectral"
         if spectral:
             spectrally_normalised(self)
-        self.head = head(conditioning, inputs, classes, spectral=spectral, std=inputs**-0.5)
+        self.head = head(
+            conditioning, inputs, classes, spectral=spectral, std=inputs**-0.5, bias=bias
+        )
 
     def features(self, image_NCHW: Tensor, label_N: Tensor) -> Tensor:
         """-> phi_NF, what the output weighs."""
