@@ -2,9 +2,6 @@
 PYTHON ?= python3
 RECIPE ?= digits
 BIN := .venv/bin
-# Tests that need no service of ours run side by side; Ray, Prefect and MLflow are started once.
-SIDE_BY_SIDE := augmentation collapse config data determinism evaluation losses metrics models storage training
-SIDE_BY_SIDE := $(SIDE_BY_SIDE:%=tests/%)
 
 .PHONY: run test test-slow check clean FORCE
 
@@ -12,8 +9,7 @@ run: .venv/run.stamp
 	$(BIN)/ganlib run $(RECIPE)
 
 test: .venv/test.stamp
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile $(SIDE_BY_SIDE); first=$$?; \
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE:%=--ignore=%) && exit $$first
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 test-slow: .venv/test.stamp
 	$(BIN)/python -m pytest -m slow --timeout 3600
