@@ -14,7 +14,7 @@ import torch
 from ganlib.bench.scarce import Lab
 from ganlib.config import fingerprint, load_recipe, overlay, parse_assignments
 from ganlib.data import Images, prepare
-from ganlib.evaluation import generated_images, mixed
+from ganlib.evaluation import balanced_labels, generated_images, mixed
 from ganlib.evaluation.pictures import grid
 from ganlib.models import load_model
 from ganlib.storage import read_json, write_bytes, write_json
@@ -26,6 +26,7 @@ REPEATS = 2
 GENERATED = 1000
 SHARE = 0.5
 SHOWN = 10
+NOISE = "teaching"  # what is kept was taught by images from this stream
 
 # Of the recipe, before what is set by --set. With the recipe's vector of the class, half as long as
 # the noise, a GAN on ten images of each class draws nearly one picture a class: its spread within
@@ -138,7 +139,7 @@ def _tuned(lab: Lab, count: int, out: Path, say: Say) -> Told:
 def _cell(lab: Lab, count: int, seed: int, numbers: tuple[int, int], out: Path, say: Say) -> Told:
     """One number of real images and one seed; `numbers` of generated images and of classifiers."""
     config, (each, repeats) = lab.config, numbers
-    about = (config.classifier, config.gan, lab.dataset.fingerprint, repeats, each, SHARE)
+    about = (config.classifier, config.gan, lab.dataset.fingerprint, repeats, each, SHARE, NOISE)
     folder = out / f"few-{count}-seed-{seed}-{fingerprint(*about)[:8]}"
     real = lab.drawn(count, seed)
 
@@ -155,7 +156,9 @@ def _cell(lab: Lab, count: int, seed: int, numbers: tuple[int, int], out: Path, 
         if not made:
             generator = load_model(folder / "generator").module
             classes = len(lab.dataset.classes)
-            made.append(generated_images(generator, per_class=each, classes=classes, seed=seed))
+            made.append(
+                generated_images(generator, balanced_labels(each * classes, classes), seed=seed)
+            )
         return made[0]
 
     alone = _kept(folder / "generated.json", lambda: taught(fake(), "generated images"))
@@ -193,7 +196,7 @@ def _gan(lab: Lab, real: Images, seed: int, folder: Path, say: Say) -> Told:
     spent = (time.process_time() - begun) / 60
     task.export(folder / "generator", {"real_images": len(real), "seed": seed})
     classes = len(lab.dataset.classes)
-    some = generated_images(task.average, per_class=SHOWN, classes=classes, seed=seed)
+    some = generated_images(task.average, balanced_labels(SHOWN * classes, classes), seed=seed)
     shown = min(SHOWN, len(real) // classes)
     pairs = [
         part

@@ -15,7 +15,6 @@ import torch
 
 from ganlib.config import (
     Cadence,
-    ClassifierConfig,
     Distortion,
     GanConfig,
     PipelineConfig,
@@ -24,11 +23,10 @@ from ganlib.config import (
 from ganlib.data import Dataset, Images
 from ganlib.determinism import Replicas, stream, sub_seed
 from ganlib.errors import ConfigError
-from ganlib.evaluation import ClassifierExtractor, taught_accuracy
+from ganlib.evaluation import taught_accuracy
 from ganlib.evaluation.teaching import Learn
-from ganlib.models import LoadedModel
+from ganlib.stages.teaching import learner
 from ganlib.training import precision
-from ganlib.training.classifier_task import ClassifierTask
 from ganlib.training.gan_task import GanTask
 from ganlib.training.loop import Plan, Task, run
 
@@ -109,18 +107,7 @@ class Lab:
         """Trains the classifier numbered so, the same in its draws whatever it is taught by."""
         drawn = sub_seed(seed, "few/classifier", number) % 2**31
         config = self.config.classifier.model_copy(update={"seed": drawn})
-
-        def learn(images: Images) -> ClassifierExtractor:
-            count_K = torch.bincount(images.label_N, minlength=len(self.dataset.classes))
-            task = ClassifierTask(config, **self._made(config), count_K=count_K)
-            _train(task, images, config, draws=1)
-            data = self.dataset
-            model = LoadedModel(
-                task.classifier, "classifier", data.size, data.channels, data.classes, {}
-            )
-            return ClassifierExtractor(model, "classifier:features")
-
-        return learn
+        return learner(config, self.dataset, CPU)
 
     def gan(self, images: Images, seed: int) -> GanTask:
         """Trained on `images` alone; its `average` is the generator to use."""
@@ -135,7 +122,7 @@ class Lab:
         told = distortion(strength, self.dataset.size).model_dump()
         return Lab(overlay(self.config, {"classifier.distortion": told}), self.dataset)
 
-    def _made(self, config: ClassifierConfig | GanConfig) -> dict[str, Any]:
+    def _made(self, config: GanConfig) -> dict[str, Any]:
         return {
             "size": self.dataset.size,
             "channels": self.dataset.channels,
@@ -146,7 +133,7 @@ class Lab:
         }
 
 
-def _train(task: Task, images: Images, config: ClassifierConfig | GanConfig, *, draws: int) -> None:
+def _train(task: Task, images: Images, config: GanConfig, *, draws: int) -> None:
     """Raises Diverged."""
     cadence = Cadence(report=config.cadence.report, evaluate=FAR, sample=FAR, snapshot=FAR)
     plan = Plan(config.budget.images, config.batch_size, cadence, config.seed, draws)

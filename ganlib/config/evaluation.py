@@ -13,6 +13,27 @@ from ganlib.config.extractors import (
 )
 
 
+class Teaching(Config):
+    """What a generator is worth as a teacher: classifiers that learn from its images alone.
+
+    As many learn from as many real images, for the floor; all are tested on the held-out ones.
+    """
+
+    classifiers: int = Field(
+        default=3, ge=2, le=20, description="taught by generated images, and by real ones each"
+    )
+    images: int | None = Field(
+        default=None,
+        ge=20,
+        description="each learns from; as many as there are training images if none or too many",
+    )
+    shown: int | None = Field(
+        default=None,
+        ge=1,
+        description="images in training, repeats counted; classifier.budget.images if none",
+    )
+
+
 class EvaluationConfig(Config):
     """Equally many real and generated images: `samples`, or all held-out images if it is none."""
 
@@ -31,6 +52,12 @@ class EvaluationConfig(Config):
         default=(JudgeFeatures(),),
         description="what looks at the images, by name or with settings: judge, random, "
         "pretrained, inception; a judge of their classes is the first, named or not",
+    )
+
+    teaching: Teaching | None = Field(
+        default=None,
+        description="the classification accuracy score: classifiers as the recipe's, taught by "
+        "generated images alone; off if none",
     )
 
     @model_validator(mode="after")

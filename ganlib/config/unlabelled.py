@@ -42,6 +42,8 @@ def refusal(
         value = getattr(promotion, name)
         if value not in (0, PromotionConfig.model_fields[name].default):
             return f"promotion.{name} is {value:g}, {NO_CLASSES} to ask about: leave it out"
+    if evaluation.teaching is not None:
+        return f"evaluation.teaching is set, {NO_CLASSES} to teach: leave it out"
     if judging.gate in evaluation.others():
         return (
             f"evaluation.extractors names {judging.gate.kind}, whose rows are there already: it "

@@ -6,6 +6,7 @@ import math
 
 _SHARES = (
     "class_share",
+    "classification_accuracy",
     "confident_share",
     "coverage",
     "intra_class_coverage",

@@ -17,13 +17,14 @@ from ganlib.models import kind_of, noise, to_uint8
 
 ALONE = 8
 """Rows of a grid of images without classes."""
-Purpose = Literal["evaluation", "selection"]
+Purpose = Literal["evaluation", "selection", "teaching"]
 
 
 def sample_seeds(seed: int, row_N: Tensor, purpose: Purpose = "evaluation") -> Tensor:
     """seed_N: the noise of these samples of the set that `seed` names.
 
-    What selects models looks at other noise than what judges them, whose best draw it would be.
+    What selects models looks at other noise than what judges them, whose best draw it would be,
+    and what teaches classifiers at noise of its own.
     """
     return sub_seed(seed, purpose) % 2**31 + row_N
 

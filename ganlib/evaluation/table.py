@@ -16,7 +16,8 @@ class Row:
     """One figure. `low` and `high` are its 95 % interval, none without one; `over` is what would
     have to be drawn again for it: `sample sets` of the generator before the same held-out images,
     so what other held-out images would say is not in it; `samples` of one set; the `near pairs`
-    counted; or the `held-out images` of a judge.
+    counted; the `taught classifiers`, each with the images that taught it; or the `held-out
+    images` of a judge.
 
     `floor` is what real images score against real ones at `count` of each, none where that has no
     meaning; `value` is none where there is none or it is infinite: a number of images without

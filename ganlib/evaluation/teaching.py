@@ -5,27 +5,31 @@ N samples, H W pixels, C channels, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ganlib.data import Images
 from ganlib.evaluation.classifier import ClassifierScores, accuracy_of
 from ganlib.evaluation.extractor import Extractor
-from ganlib.evaluation.sampling import balanced_labels, generate, sample_seeds
+from ganlib.evaluation.ranges import ends
+from ganlib.evaluation.sampling import generate, sample_seeds
+from ganlib.evaluation.table import Row
+from ganlib.metrics import of_mean
 
+METRIC = "classification_accuracy"
 Learn = Callable[[Images], Extractor]
 """Trains a classifier on these images and nothing else."""
 
 
-def generated_images(generator: nn.Module, *, per_class: int, classes: int, seed: int) -> Images:
-    """`per_class` images of each class in ascending order, no two from the same noise.
-
-    `seed` names the noise as it does in an evaluation.
+def generated_images(generator: nn.Module, label_N: Tensor, *, seed: int) -> Images:
+    """One of each label, no two from the same noise, which is that of no evaluation and no
+    selection, whatever its `seed` is.
     """
-    label_N = balanced_labels(per_class * classes, classes)
-    seed_N = sample_seeds(seed, torch.arange(len(label_N)))
+    seed_N = sample_seeds(seed, torch.arange(len(label_N)), "teaching")
     return Images(generate(generator, seed_N, label_N), label_N)
 
 
@@ -52,3 +56,48 @@ def mixed(real: Images, generated: Images, share: float) -> Images:
         torch.cat([real.image_NHWC.repeat(times, 1, 1, 1), generated.image_NHWC]),
         torch.cat([real.label_N.repeat(times), generated.label_N]),
     )
+
+
+def drawn(label_M: Tensor, count: int, draws: torch.Generator) -> Tensor:
+    """row_N: `count` of these labels' rows at random, all of them where there are fewer, in the
+    order of the classes."""
+    row_N = torch.randperm(len(label_M), generator=draws)[:count]
+    return row_N[label_M.cpu()[row_N].argsort(stable=True)]
+
+
+def told_of(scores: ClassifierScores, names: Sequence[str]) -> dict[str, float]:
+    """The accuracy and that of each class, by the names of their metrics."""
+    of_class = zip(names, scores.per_class, strict=True)
+    return {METRIC: scores.accuracy, **{f"{METRIC}/{name}": value for name, value in of_class}}
+
+
+def teaching_rows(
+    taught: Sequence[Mapping[str, float]],
+    by_real: Sequence[Mapping[str, float]],
+    *,
+    learnt: Mapping[str, int],
+    tested: Mapping[str, int],
+) -> tuple[Row, ...]:
+    """classification_accuracy, of all and of each class, over classifiers taught by a set each.
+
+    Mappings are from metric, as `told_of` gives them: `by_real` of classifiers taught by real
+    images, whose mean is the floor; how many images each learnt from, and how many it was tested
+    on. A class that was not tested has no value.
+    """
+    rows = []
+    for metric, count in learnt.items():
+        values = [one[metric] for one in taught]
+        least, most = ends(metric, len(learnt))
+        cases = len(values) * tested[metric] if all(map(math.isfinite, values)) else 0
+        rows.append(
+            Row.of(
+                metric,
+                fmean(values),
+                of_mean(values, least, most, cases=cases),
+                floor=fmean(one[metric] for one in by_real),
+                count=count,
+                extractor="taught:logits",
+                over="taught classifiers",
+            )
+        )
+    return tuple(rows)

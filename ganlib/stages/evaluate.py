@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganlib.config import PipelineConfig
 from ganlib.errors import DataError
-from ganlib.stages import evidence, judges, opinions, report, sharing, training_runs
+from ganlib.stages import evidence, judges, opinions, report, sharing, teaching, training_runs
 from ganlib.stages.context import Context
 from ganlib.stages.keys import stage_key
 from ganlib.stages.records import Work, run_stage
@@ -53,6 +53,7 @@ def _parts(
         "dataset": dataset.fingerprint,
         "judge": judge.fingerprint,
         "model": model.fingerprint,
+        **teaching.parts(config),
         **({"weights": weights} if (weights := config.evaluation.weights()) else {}),
     }
 
@@ -140,7 +141,8 @@ def _evaluate(
     learnt = kept.tensors("train", lambda: {"feature_NF": extractor(train.image_NHWC)[0]})
     train_NF = learnt["feature_NF"]
     memory, nearest_B = evidence.memory_rows(reference, sets[0], train_NF, others.unseen, extractor)
-    found = replace(found, rows=found.rows + memory)
+    taught = teaching.rows(work, loaded.module, data, train, held, kept=kept, device=device)
+    found = replace(found, rows=found.rows + memory + taught)
     clock, generator = model.images, loaded.module
     told = replace(found, rows=found.rows + seen_by_others)
     drawn = evidence.pictures_of(work, generator, extractor, data, train, train_NF, found, clock)

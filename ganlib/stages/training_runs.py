@@ -19,8 +19,11 @@ from ganlib.training import Journal, Outcome, RunIdentity, RunSpec
 
 
 def selection(config: EvaluationConfig) -> EvaluationConfig:
-    """What of the evaluation a training run sees: it draws one sample set, never `repeats`."""
-    return config.model_copy(update={"repeats": EvaluationConfig().repeats})
+    """What of the evaluation a training run sees: it draws one sample set, never `repeats`, which
+    the selector alone looks at, and teaches nobody by it."""
+    untouched = EvaluationConfig()
+    alone = ("repeats", "extractors", "teaching")
+    return config.model_copy(update={name: getattr(untouched, name) for name in alone})
 
 
 def start(home: Home, config: ClassifierConfig | GanConfig) -> tuple[str | None, str | None]:

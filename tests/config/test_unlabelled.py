@@ -82,6 +82,7 @@ BOTH = {
     [
         (BOTH, r"generator\.network\.conditioning is concatenation, .* no classes"),
         ({"classifier.budget.images": 5_000}, "classifier.budget is set, .* no classes"),
+        ({"evaluation.teaching.classifiers": 2}, "evaluation.teaching is set, .* no classes"),
         ({"sweep.target": "classifier"}, r"sweep\.target is classifier"),
         ({"promotion.min_classes_present": 0.9}, "min_classes_present is 0.9, .* leave it out"),
         ({"promotion.min_judge_accuracy": 0.9}, "min_judge_accuracy is 0.9"),

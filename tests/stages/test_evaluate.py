@@ -10,14 +10,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ganlib.config import overlay
+from ganlib.config import DcganGenerator, PipelineConfig, overlay
+from ganlib.determinism import Replicas
 from ganlib.errors import ConfigError, Damaged, DataError, InputError, NotFound
-from ganlib.models import load_model, save_model
+from ganlib.models import build_generator, load_model, save_model
 from ganlib.stages import check, evaluate, forecast, pipelines
 from ganlib.stages.context import Context
 from ganlib.stages.keys import model_fingerprint
 from ganlib.stages.predict import predict
 from ganlib.stages.sample import sample
+from ganlib.stages.values import MetricRow
 from ganlib.training import read_journal
 from tests.stages.conftest import Trained
 
@@ -84,6 +86,60 @@ def test_another_network_adds_its_rows_and_moves_none_of_the_judges(trained: Tra
     lines = read_journal(trained.home.spool / f"{result.run}.jsonl")
     readings = {name for line in lines if line["kind"] == "metrics" for name in line["values"]}
     assert {"test_coverage", "test_random-0-32_coverage"} <= readings
+
+
+def test_a_generator_is_told_by_what_it_teaches_and_real_images_teach_once(
+    trained: Trained,
+) -> None:
+    settings = overlay(
+        trained.config, {"evaluation.teaching": {"classifiers": 2, "images": 200, "shown": 3_000}}
+    )
+
+    def rows(config: PipelineConfig, images: int) -> list[MetricRow]:
+        pipeline = pipelines.begin(trained.home, config, command="run")
+        context = Context(trained.home, config, pipeline)
+        given = trained.dataset, trained.classifiers, trained.generator(images)
+        result = evaluate.run(context, *given)
+        assert not result.reused
+        found = result.value.candidate
+        assert len(pd.read_csv(found.table)) == len(found.rows)
+        return [row for row in found.rows if row.metric.startswith("classification_accuracy")]
+
+    whole, *of_class = rows(settings, 4_000)
+    assert (whole.count, whole.extractor, whole.over) == (200, "taught", "taught classifiers")
+    assert sum(row.count for row in of_class) == 200
+    assert [row.metric.partition("/")[2] for row in of_class] == list(trained.dataset.classes)
+    # So short a training makes no digits: its pupils know less than those of real images.
+    assert whole.floor > 0.6
+    assert whole.low <= whole.value < whole.floor - 0.1
+    before = {path: path.stat().st_mtime_ns for path in trained.home.cache.rglob("taught-*")}
+    assert len(before) == 2
+    assert rows(settings, 2_000)[0].floor == whole.floor
+    assert {p: p.stat().st_mtime_ns for p in trained.home.cache.rglob("taught-*")} == before
+    told = evaluate.parts(settings, trained.dataset, trained.classifiers, trained.candidate)
+    assert "classifier" in told
+    slower = overlay(settings, {"classifier.optimiser.learning_rate": 1e-5})
+    assert told != evaluate.parts(slower, trained.dataset, trained.classifiers, trained.candidate)
+
+
+def test_a_generator_that_looks_at_no_class_teaches_none(
+    trained: Trained, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="ganlib")
+    network = DcganGenerator(width=4, latent_size=8, conditioning="none")
+    names = trained.dataset.classes
+    blind = build_generator(network, size=8, channels=1, classes=len(names), replicas=Replicas())
+    save_model(blind, tmp_path, kind="generator", classes=names, meta={})
+    model = trained.candidate.model.model_copy(
+        update={"folder": str(tmp_path), "fingerprint": model_fingerprint(tmp_path)}
+    )
+    settings = overlay(trained.config, {"evaluation.teaching.classifiers": 2})
+    pipeline = pipelines.begin(trained.home, settings, command="run")
+    context = Context(trained.home, settings, pipeline)
+    judge = trained.classifiers.judge
+    found = evaluate.run_model(context, trained.dataset, judge, model).value.candidate
+    assert not [row for row in found.rows if row.extractor == "taught"]
+    assert "a generator that looks at no class teaches none" in caplog.text
 
 
 def test_an_extractor_that_is_not_there_is_refused_before_anything_starts(

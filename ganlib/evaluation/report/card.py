@@ -26,7 +26,8 @@ def generator_card(facts: Facts) -> str:
         *_terms(facts.trained),
         "",
         f"On {facts.samples:,} generated against as many held-out images; 95 % over sample sets "
-        "(memorisation: over samples), before the same held-out images:",
+        "(memorisation: over samples; classification accuracy: over taught classifiers), before "
+        "the same held-out images:",
         "",
         *_figures(headline_rows(facts.rows)),
     ]

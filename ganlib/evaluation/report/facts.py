@@ -135,6 +135,7 @@ SHOWN = (
     "precision",
     "label_agreement",
     "classes_present",
+    "classification_accuracy",
     "memorisation",
 )
 
