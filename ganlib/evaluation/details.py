@@ -13,12 +13,12 @@ from ganlib.evaluation.extractor import Seen
 from ganlib.evaluation.pairs import InRanks, Pairs
 from ganlib.metrics import (
     Modes,
-    class_coverage,
     class_distance,
     class_shares,
     inception_score,
     least_of,
     mean_of,
+    of_each_class,
     smoothed_shares,
 )
 
@@ -58,7 +58,11 @@ def details(
         return told
     features = real.feature_NF, real.label_N, fake.feature_NF, of_class_M
     if covered_K is None:
-        covered_K = class_coverage(*features, classes=len(names), k=neighbours)
+        radius_N = pairs.class_radii(real.feature_NF, real.label_N, neighbours)
+        covered_N = pairs.class_covered(
+            real.feature_NF, real.label_N, radius_N, fake.feature_NF, of_class_M
+        )
+        covered_K = of_each_class(covered_N, real.label_N, len(names), neighbours)
     distance_K = class_distance(*features, classes=len(names))
     modes = Modes.of_classes(fake.logits_NK.softmax(1), CONFIDENT)
     return {

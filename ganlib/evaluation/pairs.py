@@ -25,6 +25,8 @@ from ganlib.metrics import (
     KernelMoments,
     KernelSums,
     PrdcSums,
+    class_covered,
+    class_radii,
     distance,
     kernel_distance,
     squared_radii,
@@ -57,6 +59,21 @@ class Pairs(Protocol):
         self, real_NF: Tensor, fake_MF: Tensor, real_radius_N: Tensor, fake_radius_M: Tensor
     ) -> PrdcSums:
         """Squared radii, as `metrics.PrdcSums.of`."""
+        ...
+
+    def class_radii(self, feature_NF: Tensor, label_N: Tensor, k: int) -> Tensor:
+        """radius_N, as `metrics.class_radii`."""
+        ...
+
+    def class_covered(
+        self,
+        real_NF: Tensor,
+        real_label_N: Tensor,
+        real_radius_N: Tensor,
+        fake_MF: Tensor,
+        fake_label_M: Tensor,
+    ) -> Tensor:
+        """covered_N, as `metrics.class_covered`."""
         ...
 
     def kernel_distance(self, real_NF: Tensor, fake_MF: Tensor) -> float:
@@ -121,6 +138,20 @@ class InRanks:
             self.replicas.sum(sums.recalled_N),
         )
 
+    def class_radii(self, feature_NF: Tensor, label_N: Tensor, k: int) -> Tensor:
+        return self.replicas.sum(class_radii(feature_NF, label_N, k, part=self._part))
+
+    def class_covered(
+        self,
+        real_NF: Tensor,
+        real_label_N: Tensor,
+        real_radius_N: Tensor,
+        fake_MF: Tensor,
+        fake_label_M: Tensor,
+    ) -> Tensor:
+        given = real_NF, real_label_N, real_radius_N, fake_MF, fake_label_M
+        return self.replicas.sum(class_covered(*given, part=self._part))
+
     def kernel_distance(self, real_NF: Tensor, fake_MF: Tensor) -> float:
         return kernel_distance(real_NF, fake_MF)
 
@@ -182,6 +213,24 @@ class ByWorkers:
         found = self.workers.each(_compare, [(*given, part) for part in self._parts()])
         around, covered, recalled = (_total(side) for side in zip(*found, strict=True))
         return PrdcSums(*(side.to(real_NF.device) for side in (around, covered, recalled)))
+
+    def class_radii(self, feature_NF: Tensor, label_N: Tensor, k: int) -> Tensor:
+        given = self._at(feature_NF), label_N.cpu(), k
+        found = self.workers.each(_class_radii, [(*given, part) for part in self._parts()])
+        return _total(found).to(feature_NF.device)
+
+    def class_covered(
+        self,
+        real_NF: Tensor,
+        real_label_N: Tensor,
+        real_radius_N: Tensor,
+        fake_MF: Tensor,
+        fake_label_M: Tensor,
+    ) -> Tensor:
+        real = self._at(real_NF), real_label_N.cpu(), real_radius_N.cpu()
+        given = (*real, self._at(fake_MF), fake_label_M.cpu())
+        found = self.workers.each(_class_covered, [(*given, part) for part in self._parts()])
+        return _total(found).to(real_NF.device)
 
     def kernel_distance(self, real_NF: Tensor, fake_MF: Tensor) -> float:
         reals, fakes, size = len(real_NF), len(fake_MF), real_NF.shape[1]
@@ -281,6 +330,22 @@ def _compare(
 ) -> tuple[Tensor, Tensor, Tensor]:
     sums = PrdcSums.of(_features(real), _features(fake), real_radius_N, fake_radius_M, part=part)
     return sums.around_M, sums.covered_N, sums.recalled_N
+
+
+def _class_radii(path: Path, label_N: Tensor, k: int, part: Part) -> Tensor:
+    return class_radii(_features(path), label_N, k, part=part)
+
+
+def _class_covered(
+    real: Path,
+    real_label_N: Tensor,
+    real_radius_N: Tensor,
+    fake: Path,
+    fake_label_M: Tensor,
+    part: Part,
+) -> Tensor:
+    given = _features(real), real_label_N, real_radius_N, _features(fake), fake_label_M
+    return class_covered(*given, part=part)
 
 
 def _kernel(real: Path, fake: Path, part: Part) -> tuple[Tensor, Tensor, Tensor]:

@@ -19,9 +19,8 @@ from ganlib.evaluation.kept import Kept
 from ganlib.evaluation.pairs import InRanks, Pairs
 from ganlib.metrics import (
     PrdcSums,
-    class_coverage,
-    class_radii,
     class_shares,
+    of_each_class,
     quantile_apart,
     scaled_distance,
 )
@@ -93,24 +92,27 @@ class Reference:
             self._squared_radii[neighbours] = found["radius_N"].double()
         return self._squared_radii[neighbours]
 
-    def class_coverage(self, fake_MF: Tensor, of_class_M: Tensor, neighbours: int) -> Tensor:
-        """covered_K of generated features and their classes, as `metrics.class_coverage`."""
-        real = self.real
+    def class_coverage(
+        self,
+        fake_MF: Tensor,
+        of_class_M: Tensor,
+        neighbours: int,
+        replicas: Replicas | None = None,
+    ) -> Tensor:
+        """covered_K of generated features and their classes, as `metrics.class_coverage`.
+
+        Shared as `compare` is.
+        """
+        real_NF, label_N, pairs = self.real.feature_NF, self.real.label_N, self._looking(replicas)
         if neighbours not in self._class_radii:
             found = self.kept.tensors(
                 f"{self.name}-class-radii-{neighbours}",
-                lambda: {"radius_N": class_radii(real.feature_NF, real.label_N, neighbours)},
+                lambda: {"radius_N": pairs.class_radii(real_NF, label_N, neighbours)},
             )
             self._class_radii[neighbours] = found["radius_N"].double()
-        return class_coverage(
-            real.feature_NF,
-            real.label_N,
-            fake_MF,
-            of_class_M,
-            classes=self.classes,
-            k=neighbours,
-            real_squared_radius_N=self._class_radii[neighbours],
-        )
+        radius_N = self._class_radii[neighbours]
+        covered_N = pairs.class_covered(real_NF, label_N, radius_N, fake_MF, of_class_M)
+        return of_each_class(covered_N, label_N, self.classes, neighbours)
 
     def near_radius(self) -> float:
         """The squared distance within which one real sample in a hundred has another one."""

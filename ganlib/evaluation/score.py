@@ -110,7 +110,7 @@ def score(
     """
     ranks = replicas or Replicas()
     taken = _taken(generator, reference, extractor, seed, neighbours, ranks, purpose=purpose)
-    covered_K = _covered(taken, reference, neighbours)
+    covered_K = _covered(taken, reference, neighbours, ranks)
     return _scores(taken, reference, covered_K, neighbours, present_share)
 
 
@@ -309,11 +309,13 @@ def _in_ranks(generator: nn.Module, extractor: Extractor, replicas: Replicas) ->
     return draw
 
 
-def _covered(taken: SampleSet, reference: Reference, neighbours: int) -> Tensor | None:
+def _covered(
+    taken: SampleSet, reference: Reference, neighbours: int, replicas: Replicas | None = None
+) -> Tensor | None:
     """covered_K; none of images whose classes nobody judges."""
     if not reference.judging:
         return None
-    return reference.class_coverage(taken.fake.feature_NF, taken.of_class_N, neighbours)
+    return reference.class_coverage(taken.fake.feature_NF, taken.of_class_N, neighbours, replicas)
 
 
 def _scores(

@@ -21,7 +21,15 @@ from ganlib.metrics.modes import (
 from ganlib.metrics.neighbours import nearest, nearest_squared, squared_radii
 from ganlib.metrics.prdc import Prdc, PrdcSums, coverage, prdc
 from ganlib.metrics.support import near_pairs, near_radius, quantile_apart, support
-from ganlib.metrics.within import class_coverage, class_distance, class_radii, least_of, mean_of
+from ganlib.metrics.within import (
+    class_coverage,
+    class_covered,
+    class_distance,
+    class_radii,
+    least_of,
+    mean_of,
+    of_each_class,
+)
 
 __all__ = [
     "Calibration",
@@ -37,6 +45,7 @@ __all__ = [
     "agreement",
     "among_best",
     "class_coverage",
+    "class_covered",
     "class_distance",
     "class_radii",
     "class_shares",
@@ -54,6 +63,7 @@ __all__ = [
     "nearest",
     "nearest_squared",
     "of_count",
+    "of_each_class",
     "of_mean",
     "of_share",
     "prdc",

@@ -112,10 +112,23 @@ def coverage(
     real_squared_radius_N: Tensor | None = None,
 ) -> float:
     """That of `prdc` alone, for any number of generated samples."""
-    radius_N, distances = real_squared_radius_N, Distances(fake_MF)
+    radius_N = real_squared_radius_N
     if radius_N is None:
         radius_N = squared_radii(real_NF, k, block=block)
-    found = 0
-    for rows in blocks(len(real_NF), block):
-        found += int((distances.to(real_NF[rows]).amin(1) <= radius_N[rows]).sum())
-    return found / len(real_NF)
+    return float(covered(real_NF, fake_MF, radius_N, block=block).double().mean())
+
+
+def covered(
+    real_NF: Tensor,
+    fake_MF: Tensor,
+    real_squared_radius_N: Tensor,
+    *,
+    block: int = BLOCK,
+    part: Part = (0, 1),
+) -> Tensor:
+    """covered_N of `PrdcSums` alone."""
+    distances = Distances(fake_MF)
+    covered_N = real_NF.new_zeros(len(real_NF), dtype=torch.int64)
+    for rows in blocks(len(real_NF), block, part):
+        covered_N[rows] = distances.to(real_NF[rows]).amin(1) <= real_squared_radius_N[rows]
+    return covered_N

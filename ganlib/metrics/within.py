@@ -1,7 +1,8 @@
 """Likeness inside each class: a generator that drops half of every class hides it globally.
 
 N real samples, M generated ones, F features, K classes. A class's generated samples are held
-against the real ones of the same class, with neighbourhoods among these alone.
+against the real ones of the same class, with neighbourhoods among these alone. A `part` does its
+blocks of each class and leaves zeros elsewhere, as in `neighbours`.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import torch
 from torch import Tensor
 
 from ganlib.metrics.frechet import scaled_distance
-from ganlib.metrics.neighbours import squared_radii
-from ganlib.metrics.prdc import coverage
+from ganlib.metrics.neighbours import Part, squared_radii
+from ganlib.metrics.prdc import covered
 
 
 def class_coverage(
@@ -34,25 +35,55 @@ def class_coverage(
     radius_N = real_squared_radius_N
     if radius_N is None:
         radius_N = class_radii(real_NF, real_label_N, k)
-    covered_K = torch.full((classes,), math.nan, dtype=torch.float64)
-    for label in range(classes):
-        own_N = real_label_N == label
-        real, fake = real_NF[own_N], fake_MF[fake_label_M == label]
-        if len(real) > k:
-            covered_K[label] = (
-                coverage(real, fake, k, real_squared_radius_N=radius_N[own_N]) if len(fake) else 0.0
-            )
-    return covered_K
+    covered_N = class_covered(real_NF, real_label_N, radius_N, fake_MF, fake_label_M)
+    return of_each_class(covered_N, real_label_N, classes, k)
 
 
-def class_radii(feature_NF: Tensor, label_N: Tensor, k: int) -> Tensor:
+def class_radii(feature_NF: Tensor, label_N: Tensor, k: int, *, part: Part = (0, 1)) -> Tensor:
     """radius_N: `squared_radii` of each sample among its own class; 0 where that has only k."""
     radius_N = feature_NF.new_zeros(len(feature_NF), dtype=torch.float64)
     for label in sorted(set(label_N.tolist())):
         own_N = label_N == label
         if int(own_N.sum()) > k:
-            radius_N[own_N] = squared_radii(feature_NF[own_N], k)
+            radius_N[own_N] = squared_radii(feature_NF[own_N], k, part=_turned(part, label))
     return radius_N
+
+
+def class_covered(
+    real_NF: Tensor,
+    real_label_N: Tensor,
+    real_squared_radius_N: Tensor,
+    fake_MF: Tensor,
+    fake_label_M: Tensor,
+    *,
+    part: Part = (0, 1),
+) -> Tensor:
+    """covered_N int64: 1 for a real sample whose neighbourhood in its class, of `class_radii`,
+    holds a generated sample of that class."""
+    covered_N = real_NF.new_zeros(len(real_NF), dtype=torch.int64)
+    for label in sorted(set(real_label_N.tolist())):
+        own_N, fake = real_label_N == label, fake_MF[fake_label_M == label]
+        if len(fake):
+            covered_N[own_N] = covered(
+                real_NF[own_N], fake, real_squared_radius_N[own_N], part=_turned(part, label)
+            )
+    return covered_N
+
+
+def of_each_class(covered_N: Tensor, real_label_N: Tensor, classes: int, k: int) -> Tensor:
+    """covered_K of what `class_covered` found, as `class_coverage` gives it."""
+    covered_K = torch.full((classes,), math.nan, dtype=torch.float64)
+    for label in range(classes):
+        own_N = real_label_N == label
+        if int(own_N.sum()) > k:
+            covered_K[label] = float(covered_N[own_N].double().mean())
+    return covered_K
+
+
+def _turned(part: Part, label: int) -> Part:
+    """Another part has the first block of each class: classes of one block are shared too."""
+    rank, world = part
+    return (rank + label) % world, world
 
 
 def class_distance(

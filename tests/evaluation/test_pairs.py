@@ -9,6 +9,7 @@ from ganlib.config import DcganGenerator
 from ganlib.evaluation import ClassifierExtractor, reference, repeated, sample_sets, tabulate
 from ganlib.evaluation.kept import MOST, Kept
 from ganlib.evaluation.pairs import DRAWN, ByWorkers, InRanks, InTurn, narrowed
+from ganlib.metrics import class_coverage, of_each_class
 from ganlib.models import build_generator, load_model
 
 
@@ -29,6 +30,18 @@ def test_workers_find_what_one_process_finds(tmp_path, width, count, size):
     for name in ("around_M", "covered_N", "recalled_N"):
         assert torch.equal(getattr(found, name), getattr(expected, name)), name
     assert expected.covered_N.any()
+    draws = torch.Generator().manual_seed(2)
+    own, asked = (torch.randint(4, (len(side),), generator=draws) for side in (real, fake))
+    own[:3] = 4  # a class too small for its neighbourhoods
+    inside = alone.class_radii(real, own, 5)
+    assert torch.equal(pairs.class_radii(real, own, 5), inside)
+    given = real, own, inside, fake, asked
+    assert torch.equal(pairs.class_covered(*given), alone.class_covered(*given))
+    shares = of_each_class(pairs.class_covered(*given), own, 5, 5)
+    whole = class_coverage(real, own, fake, asked, classes=5, k=5)
+    torch.testing.assert_close(shares, whole, rtol=0, atol=0, equal_nan=True)
+    assert whole.isnan().tolist() == [False] * 4 + [True]
+    assert 0 < float(whole[:4].min()) < 1
     near = float(radii[0].median())
     assert pairs.near_pairs(real, near) == alone.near_pairs(real, near) > 0
     for figure in ("kernel_distance", "distance"):
