@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ganlib.bench import bench_data
+from ganlib.bench.data import bench_data
 
 
 def test_it_reports_rates_ratio_and_memory(tmp_path: Path) -> None:

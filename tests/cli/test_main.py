@@ -92,9 +92,11 @@ def test_the_help_answers_at_once() -> None:
     assert min(took) < 0.5, took
 
 
-def test_the_help_imports_nothing_heavy() -> None:
+@pytest.mark.parametrize("command", [(), ("bench", "collapse")], ids=" ".join)
+def test_the_help_imports_nothing_heavy(command: tuple[str, ...]) -> None:
+    asked = [*command, "--help"]
     code = (
-        "import sys\nfrom ganlib.cli.main import main\nmain(['--help'])\n"
+        f"import sys\nfrom ganlib.cli.main import main\nmain({asked!r})\n"
         f"print([m for m in {HEAVY!r} if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -16,8 +16,9 @@ import torch
 
 from ganlib.bench.collapse import published, scoring
 from ganlib.bench.collapse.cells import Cell, measured
-from ganlib.bench.collapse.gaussians import Plane, mixture
-from ganlib.bench.collapse.methods import Name, Protocol, method
+from ganlib.bench.collapse.gaussians import mixture
+from ganlib.bench.collapse.methods import method
+from ganlib.bench.names import Name, Plane, Protocol
 from ganlib.config import overlay, parse_assignments
 from ganlib.training.memory import keep_freed
 

@@ -21,10 +21,11 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ganlib.bench.collapse.game import Game
-from ganlib.bench.collapse.gaussians import Plane, mixture
-from ganlib.bench.collapse.methods import Method, Name, Protocol
+from ganlib.bench.collapse.gaussians import mixture
+from ganlib.bench.collapse.methods import Method
 from ganlib.bench.collapse.pictures import scatter
 from ganlib.bench.collapse.scoring import Floor, Score, score
+from ganlib.bench.names import Name, Plane, Protocol
 from ganlib.config import fingerprint
 from ganlib.errors import ConfigError
 from ganlib.storage import read_json, write_bytes, write_json

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, assert_never
+from typing import assert_never
 
 import torch
 from torch import Tensor
 
-Plane = Literal["ring", "grid", "grid100"]
+from ganlib.bench.names import Plane
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, assert_never
 
 from pydantic import Field, model_validator
 
+from ganlib.bench.names import Name, Protocol
 from ganlib.config import (
     R1,
     R2,
@@ -22,20 +23,6 @@ from ganlib.config import (
     WganGp,
 )
 from ganlib.config.base import Config
-
-Name = Literal[
-    "plain",
-    "lsgan",
-    "wgan_gp",
-    "pacgan2",
-    "pacgan4",
-    "unrolled",
-    "minibatch_stddev",
-    "r1",
-    "r3gan",
-    "best",
-]
-Protocol = Literal["paper", "ours"]
 
 GAMMA = 0.01
 """Of R1 and R2: modes are a hundredth as wide as the data, so slopes are a hundred times as steep

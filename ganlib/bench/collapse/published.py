@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ganlib.bench.collapse.gaussians import Plane
+from ganlib.bench.names import Plane
 
 
 @dataclass(frozen=True)

@@ -4,32 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from ganlib.bench.names import Name, Plane, Protocol
 from ganlib.cli.options import EPILOG, Options, common
 from ganlib.cli.output import Answer
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ganlib.bench.collapse.gaussians import Plane
-    from ganlib.bench.collapse.methods import Name, Protocol
-
-BENCHMARKS = ("ring", "grid", "grid100")
-METHODS = (
-    "plain",
-    "lsgan",
-    "wgan_gp",
-    "pacgan2",
-    "pacgan4",
-    "unrolled",
-    "minibatch_stddev",
-    "r1",
-    "r3gan",
-    "best",
-)
+BENCHMARKS = get_args(Plane)
+METHODS = get_args(Name)
+PROTOCOLS = get_args(Protocol)
 COLUMNS = (
     "method",
     "modes",
@@ -56,7 +44,7 @@ COLUMNS = (
 )
 @click.option("--seeds", default=10, show_default=True, type=click.IntRange(1, 1000))
 @click.option("--first-seed", default=0, show_default=True, type=click.IntRange(0))
-@click.option("--protocol", type=click.Choice(["paper", "ours"]), default="ours", show_default=True)
+@click.option("--protocol", type=click.Choice(PROTOCOLS), default="ours", show_default=True)
 @click.option("--iterations", type=click.IntRange(1), help="In place of the protocol's.")
 @click.option(
     "--out",

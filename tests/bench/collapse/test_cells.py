@@ -6,7 +6,7 @@ import io
 import json
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +17,7 @@ from PIL import Image
 from ganlib.bench.collapse import bench_collapse
 from ganlib.bench.collapse.cells import _summary
 from ganlib.bench.collapse.game import Game
-from ganlib.bench.collapse.gaussians import Plane, mixture
-from ganlib.bench.collapse.methods import Name
+from ganlib.bench.collapse.gaussians import mixture
 from ganlib.bench.collapse.pictures import scatter
 from ganlib.bench.collapse.scoring import score
 from ganlib.cli.commands import bench_collapse as command
@@ -163,11 +162,6 @@ def test_means_and_their_errors_by_hand() -> None:
     assert (found["least"], found["most"]) == (0.5, 0.9)
     assert _summary([0.5])["error"] is None
     assert _summary([None])["mean"] is None
-
-
-def test_the_command_knows_the_names_without_importing_what_they_stand_for() -> None:
-    assert get_args(Plane) == command.BENCHMARKS
-    assert get_args(Name) == command.METHODS
 
 
 def test_the_command_trains_and_shows_a_table(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from ganlib.bench.collapse.batched import Discriminator, Generator, Linear
 from ganlib.bench.collapse.drawing import BLOCK, Drawing
 from ganlib.bench.collapse.game import At, Game
 from ganlib.bench.collapse.gaussians import mixture
-from ganlib.bench.collapse.methods import Method, Name, Smoothing, method
+from ganlib.bench.collapse.methods import Method, Smoothing, method
+from ganlib.bench.names import Name
 from ganlib.config import overlay
 from ganlib.determinism import stream
 
