@@ -19,22 +19,21 @@ def draw_distortion(
     return offset_N2, flip_N & flip
 
 
-def distort(image_NCHW: Tensor, offset_N2: Tensor, flip_N: Tensor, fill: float = -1.0) -> Tensor:
+def distort(
+    image_NCHW: Tensor, offset_N2: Tensor, flip_N: Tensor, reach: int, fill: float = -1.0
+) -> Tensor:
     """Flip left to right where `flip_N`, then move down and right by `offset_N2` pixels.
 
-    What comes in from outside is `fill`: black, for images in [-1, 1].
+    No offset is above `reach`, and all lie on one device, which is not waited for. What comes in
+    from outside is `fill`: black, for images in [-1, 1].
     """
     height, width = image_NCHW.shape[2:]
-    edge = max(int(offset_N2.abs().max()), 0) if len(offset_N2) else 0
-    if not edge and not bool(flip_N.any()):  # asked of the CPU, where the draws are made
-        return image_NCHW
-    offset_N2, flip_N = offset_N2.to(image_NCHW.device), flip_N.to(image_NCHW.device)
     row_NH = torch.arange(height, device=image_NCHW.device) - offset_N2[:, :1]
     column_NW = torch.arange(width, device=image_NCHW.device) - offset_N2[:, 1:]
     column_NW = torch.where(flip_N[:, None], width - 1 - column_NW, column_NW)
-    padded_NHWC = F.pad(image_NCHW, [edge] * 4, value=fill).permute(0, 2, 3, 1)
+    padded_NHWC = F.pad(image_NCHW, [reach] * 4, value=fill).permute(0, 2, 3, 1)
     sample_N = torch.arange(len(image_NCHW), device=image_NCHW.device)
     picked_NHWC = padded_NHWC[
-        sample_N[:, None, None], (row_NH + edge)[:, :, None], (column_NW + edge)[:, None, :]
+        sample_N[:, None, None], (row_NH + reach)[:, :, None], (column_NW + reach)[:, None, :]
     ]
     return picked_NHWC.permute(0, 3, 1, 2)

@@ -35,14 +35,9 @@ class Draws:
         )
 
     def slice(self, take: Callable[[Tensor], Tensor]) -> Draws:
-        """The rows that `take` takes of each tensor: `draws.slice(replicas.slice)`."""
+        """What `take` takes of each tensor: `draws.slice(replicas.slice)`."""
         return Draws(take(self.chance_NT), take(self.uniform_NT2), take(self.normal_NT2))
 
     def like(self, image_NCHW: Tensor) -> Draws:
-        """Where the image is and as precise; copied without waiting."""
-        device, dtype = image_NCHW.device, image_NCHW.dtype
-        return Draws(
-            self.chance_NT.to(device, dtype, non_blocking=True),
-            self.uniform_NT2.to(device, dtype, non_blocking=True),
-            self.normal_NT2.to(device, dtype, non_blocking=True),
-        )
+        """Where the image is and as precise."""
+        return self.slice(lambda tensor: tensor.to(image_NCHW))

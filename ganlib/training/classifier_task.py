@@ -175,12 +175,18 @@ class ClassifierTask:
                 shear=distortion.shear,
                 generator=stream(seed, "warp", clock),
             )
-            image_NCHW = warp(image_NCHW, replicas.slice(matrix_N33))
+            mine_N33 = replicas.slice(matrix_N33).to(self.arithmetic.dtype)
+            image_NCHW = warp(image_NCHW, sent(mine_N33, self.device))
         if distortion.moves:
             offset_N2, flip_N = draw_distortion(
                 count, distortion.shift, distortion.flip, stream(seed, "distortion", clock)
             )
-            image_NCHW = distort(image_NCHW, replicas.slice(offset_N2), replicas.slice(flip_N))
+            image_NCHW = distort(
+                image_NCHW,
+                sent(replicas.slice(offset_N2), self.device),
+                sent(replicas.slice(flip_N), self.device),
+                distortion.shift,
+            )
         return image_NCHW
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from ganlib import augmentation
 from ganlib.augmentation import Draws
 from ganlib.config import Ada, DiscriminatorAugmentation
+from ganlib.data.images import sent
 from ganlib.determinism import Replicas, stream
 
 
@@ -22,7 +23,7 @@ class Sight:
     def __init__(
         self, config: DiscriminatorAugmentation | None, seed: int, device: torch.device
     ) -> None:
-        self.config, self.seed = config, seed
+        self.config, self.seed, self.device = config, seed, device
         self.augmentation = None if config is None else augmentation.build(config)
         self.fixed = (
             None if config is None else augmentation.start(config).to(device, torch.float64)
@@ -38,12 +39,12 @@ class Sight:
         return self.state.get("strength", self.fixed)
 
     def draws(self, purpose: str, clock: int, count: int, replicas: Replicas) -> Draws | None:
-        """For `count` images of this rank: drawn for all ranks and sliced."""
+        """For `count` images of this rank: drawn for all ranks, sliced, and sent to the device."""
         if self.augmentation is None:
             return None
         generator = stream(self.seed, f"augmentation/{purpose}", clock)
         drawn = self.augmentation.draw(count * replicas.world, generator)
-        return drawn.slice(replicas.slice)
+        return drawn.slice(lambda tensor: sent(replicas.slice(tensor), self.device))
 
     def see(self, image_NCHW: Tensor, draws: Draws | None) -> Tensor:
         if self.augmentation is None or draws is None or self.strength is None:

@@ -29,18 +29,18 @@ def test_it_is_the_plain_way(channels, layout):
     expected = torch.stack(
         [plainly(x, *o.tolist(), f.item()) for x, o, f in zip(image, offset, flip, strict=True)]
     )
-    assert torch.equal(distort(image, offset, flip), expected)
+    assert torch.equal(distort(image, offset, flip, 3), expected)
 
 
 def test_no_distortion_is_none_at_all():
     image = torch.randn(4, 1, 8, 8)
     offset, flip = draw_distortion(4, 0, False, stream(0, "test"))
-    assert torch.equal(distort(image, offset, flip), image)
+    assert torch.equal(distort(image, offset, flip, 0), image)
 
 
 def test_a_shift_beyond_the_image_leaves_black():
     image = torch.ones(1, 1, 4, 4)
-    out = distort(image, torch.tensor([[9, 0]]), torch.tensor([False]))
+    out = distort(image, torch.tensor([[9, 0]]), torch.tensor([False]), 9)
     assert torch.equal(out, -image)
 
 
@@ -57,4 +57,4 @@ def test_draws_are_uniform_half_flipped_and_independent_of_each_other():
 
 def test_an_empty_batch():
     offset, flip = draw_distortion(0, 2, True, stream(1, "test"))
-    assert distort(torch.zeros(0, 1, 4, 4), offset, flip).shape == (0, 1, 4, 4)
+    assert distort(torch.zeros(0, 1, 4, 4), offset, flip, 2).shape == (0, 1, 4, 4)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from ganlib.config import GanConfig, overlay
+from ganlib.config import ClassifierConfig, GanConfig, overlay
 from ganlib.determinism import Replicas
+from ganlib.training import classifier_task, gan_task, sight
+from ganlib.training.classifier_task import ClassifierTask
+from ganlib.training.feed import blank
 from ganlib.training.gan_task import GanTask
-from ganlib.training.precision import resolve
-from tests.training.test_gan_parts import BASE, SIZE, built, config_of, step
+from ganlib.training.optimiser import Optimiser
+from ganlib.training.precision import Arithmetic, resolve
+from tests.training.test_gan_parts import BASE, BATCH, PARTS, SIZE, built, config_of, step
 
 R1 = {"penalties.r1.gamma": 1}
 R2 = {"penalties.r2.gamma": 1}
@@ -110,3 +116,62 @@ def test_a_generator_draws_no_change_of_real_images_it_does_not_look_at(
     assert len(purposes) == drawn
     real = any(purpose.startswith("real/generator") for purpose in purposes)
     assert real == (changes.keys() <= {"loss.kind", "discriminator.unrolled"} and bool(changes))
+
+
+class Copies(TorchDispatchMode):
+    """Which operations bring a tensor from the host to a device that has no memory.
+
+    Whatever asks that device for a number, as an `if` would, fails.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.allowed = False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = func(*args, **kwargs or {})
+        places = [tensor.device.type for tensor in (*args, given) if isinstance(tensor, Tensor)]
+        if not self.allowed and "copy" in func.__name__ and {"cpu", "meta"} <= set(places):
+            self.found.append(func.__name__)
+        return given
+
+    def sent(self, tensor: Tensor, device: torch.device) -> Tensor:
+        """In place of the copy from pinned memory, which alone does not wait."""
+        self.allowed = True
+        try:
+            return tensor.to(device)
+        finally:
+            self.allowed = False
+
+
+CLASSIFIERS = {
+    "classifier": ClassifierConfig(),
+    "distorted and mixed": overlay(
+        ClassifierConfig(mixup=0.5),
+        {"distortion": {"shift": 2, "flip": True, "rotate": 10, "shear": 0.1, "scale": 0.1}},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", [*PARTS, *CLASSIFIERS])
+def test_a_step_never_waits_for_the_device(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    copies, device = Copies(), torch.device("meta")
+    for module in (gan_task, classifier_task, sight):
+        monkeypatch.setattr(module, "sent", copies.sent)
+    # Neither of torch's fused steps nor its autocast is made for such a device.
+    monkeypatch.setattr(Optimiser, "step", lambda self, loss, *rest: sum(loss))
+    monkeypatch.setattr(torch, "autocast", lambda *rest, **named: nullcontext())
+    data = {"size": SIZE, "channels": 1, "classes": ("a", "b", "c")}
+    rest = {"arithmetic": Arithmetic(), "replicas": Replicas(), "device": device}
+    task: GanTask | ClassifierTask
+    count = 64
+    if name in CLASSIFIERS:
+        task = ClassifierTask(CLASSIFIERS[name], **data, **rest)
+    else:
+        config = config_of(name)
+        task, count = GanTask(config, **data, **rest), config.discriminator.steps * BATCH
+    with copies:
+        told = task.step(blank(count, SIZE, 1, device), 0, Replicas())
+    assert {value.device for value in told.values()} == {device}
+    assert copies.found == []
