@@ -214,8 +214,8 @@ class GanTask:
                 yield loss / self.config.accumulate
 
         self.spectra.step()
-        slope = self.generator_optimiser.step(losses(), at.rate, at.replicas)
-        return mean(told) | {"slope_generator": slope}
+        self.generator_optimiser.step(losses(), at.rate, at.replicas)
+        return mean(told) | {"slope_generator": self.generator_optimiser.slope()}
 
     def _generator_loss(self, half: Half, at: At) -> Tensor:
         fake_NCHW = self.sight.see(self._fake(half), half.fake_draws)

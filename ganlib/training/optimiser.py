@@ -26,10 +26,8 @@ class Optimiser:
         self.inner = _build(config, self.named.values())
         self.flat: FlatGradients | None = None
 
-    def step(self, loss: Tensor | Iterable[Tensor], factor: float, replicas: Replicas) -> Tensor:
+    def step(self, loss: Tensor | Iterable[Tensor], factor: float, replicas: Replicas) -> None:
         """One step down the mean over ranks of `loss`, at `factor` times the learning rate.
-
-        The norm of the gradient, over all ranks, stays on the device.
 
         Several losses are added up; one that is only made when it is asked for is gone again
         before the next, so that no more than one needs memory.
@@ -46,10 +44,11 @@ class Optimiser:
                 parameter.grad = torch.zeros_like(parameter)
         for group in self.inner.param_groups:
             group["lr"] = self.config.learning_rate * factor
-        grads = [p.grad for p in self.named.values() if p.grad is not None]
-        slope = nn.utils.get_total_norm(grads)
         self.inner.step()
-        return slope
+
+    def slope(self) -> Tensor:
+        """The norm of the gradient of the last step, over all ranks; it stays on the device."""
+        return nn.utils.get_total_norm([p.grad for p in self.named.values() if p.grad is not None])
 
     def teach(self, learns: bool) -> None:
         """Whether backward passes reach the parameters that this optimiser moves."""

@@ -118,6 +118,30 @@ def test_a_generator_draws_no_change_of_real_images_it_does_not_look_at(
     assert real == (changes.keys() <= {"loss.kind", "discriminator.unrolled"} and bool(changes))
 
 
+@pytest.mark.parametrize(("name", "norms"), [("loss hinge", 1), ("lazy r1", 1), ("classifier", 0)])
+def test_a_gradient_is_measured_where_its_norm_is_told(
+    name: str, norms: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The generator's alone: a silent one tells who has won."""
+    measured: list[int] = []
+    real = torch.nn.utils.get_total_norm
+
+    def norm(tensors: Any) -> Tensor:
+        measured.append(len(tensors))
+        return real(tensors)
+
+    monkeypatch.setattr(torch.nn.utils, "get_total_norm", norm)
+    if name in CLASSIFIERS:
+        cpu = torch.device("cpu")
+        data = {"size": SIZE, "channels": 1, "classes": ("a", "b", "c")}
+        rest = {"arithmetic": Arithmetic(), "replicas": Replicas(), "device": cpu}
+        learner = ClassifierTask(CLASSIFIERS[name], **data, **rest)
+        learner.step(blank(64, SIZE, 1, cpu), 0, Replicas())
+    else:
+        step(built(config_of(name), Replicas()), 0, Replicas())
+    assert len(measured) == norms
+
+
 class Copies(TorchDispatchMode):
     """Which operations bring a tensor from the host to a device that has no memory.
 
