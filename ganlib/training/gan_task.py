@@ -6,7 +6,6 @@ N samples of this rank, C channels, H W pixels, Z latent
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,14 +89,7 @@ class GanTask:
             discriminator=self.discriminator,
         )
         self.judging = Judging(
-            config.discriminator,
-            self.discriminator,
-            partial(self.passes, "discriminator"),
-            arithmetic,
-            device,
-            # A slope is float32 and of the module itself: under bfloat16, or compiled, it is not
-            # that of the logits that the loss is of.
-            shares=not arithmetic.bfloat16 and config.compile == "none",
+            config.discriminator, self.discriminator, self.passes, arithmetic, device
         )
         turn = config.batch_size // replicas.world * config.discriminator.steps
         self.passes.rehearse(self, blank(turn, size, channels, device))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ganlib.config import Custom, DiscriminatorConfig
 from ganlib.losses import Penalty
+from ganlib.training.compiled import Passes
 from ganlib.training.precision import Arithmetic
 
 Forward = Callable[[Tensor, Tensor], Tensor]
@@ -37,17 +38,27 @@ def pack(image_NCHW: Tensor, label_N: Tensor, images: int) -> tuple[Tensor, Tens
 class Judging:
     """A discriminator as a configuration has it look: in packs, halves together or apart.
 
-    `look` is its forward pass, compiled perhaps; slopes are taken of the module itself. Where the
-    two are the same in the same numbers, `shares`, logits that a slope was taken of are not asked
-    for again.
+    It looks through `passes`, compiled perhaps; slopes are taken of the module itself.
     """
 
     config: DiscriminatorConfig
     discriminator: nn.Module
-    look: Forward
+    passes: Passes
     arithmetic: Arithmetic
     device: torch.device
-    shares: bool
+
+    @property
+    def shares(self) -> bool:
+        """Whether logits that a slope was taken of are those of the loss, and not asked for again.
+
+        A slope is float32 and of the module itself: under bfloat16, or compiled, it is not that of
+        the logits that the loss is of.
+        """
+        return not self.arithmetic.bfloat16 and not self.passes.compiled
+
+    def look(self, image_NCHW: Tensor, label_N: Tensor) -> Tensor:
+        """The discriminator's forward pass."""
+        return self.passes("discriminator", image_NCHW, label_N)
 
     def one(
         self,

@@ -85,7 +85,7 @@ def test_a_compiled_step_is_the_step(name: str) -> None:
     config = CNN if name == "classifier" else overlay(BASE, PARTS[name])
     task = built(asking(config))
     assert task.passes.facts == {"asked": "inductor", "compiled": True, "reason": ""}
-    apart, which = worst(trained(built(config)), trained(task), name)
+    apart, which = worst(trained(built(config)), trained(task))
     assert apart <= 1e-9, which
 
 
@@ -94,7 +94,7 @@ def test_a_compiled_step_is_the_step(name: str) -> None:
 def test_inductors_step_is_the_step(name: str) -> None:
     task = built(asking(TASKS[name]), "float32")
     assert task.passes.compiled, task.passes.reason
-    apart, which = worst(trained(built(TASKS[name], "float32")), trained(task), name)
+    apart, which = worst(trained(built(TASKS[name], "float32")), trained(task))
     assert apart <= 1e-4, which
 
 

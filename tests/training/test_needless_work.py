@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from contextlib import nullcontext
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from ganlib.training import classifier_task, gan_task, sight
 from ganlib.training.classifier_task import ClassifierTask
 from ganlib.training.feed import blank
 from ganlib.training.gan_task import GanTask
+from ganlib.training.judging import Judging
 from ganlib.training.optimiser import Optimiser
 from ganlib.training.precision import Arithmetic, resolve
 from tests.training.test_gan_parts import BASE, BATCH, PARTS, SIZE, built, config_of, step
@@ -71,13 +72,28 @@ def test_steps_without_a_penalty_look_at_both_halves_together() -> None:
     assert [looked(task, number) for number in range(4)] == [[16, 16], [32], [32], [16, 16]]
 
 
+def test_what_was_to_be_compiled_and_is_not_shares_them_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("CXX", "g++")
+    task = task_of(overlay(BASE, R1 | {"compile": "inductor"}), "float32")
+    assert task.passes.reason
+    assert looked(task) == [16, 16]
+
+
+class Apart(Judging):
+    """Asks again for what it knows."""
+
+    shares = False
+
+
 @pytest.mark.parametrize("name", ["lazy r1", "r3gan's", "packs", "stddev"])
 def test_sharing_them_changes_nothing(name: str) -> None:
     config = overlay(config_of(name), R1 | R2 if name == "stddev" else {})
     shared, apart = built(config, Replicas()), built(config, Replicas())
     assert shared.judging.shares
-    apart.judging = copy.copy(apart.judging)
-    object.__setattr__(apart.judging, "shares", False)
+    apart.judging = Apart(*(getattr(apart.judging, f.name) for f in fields(Judging)))
     for number in range(2):
         ours, theirs = (step(task, number, Replicas()) for task in (shared, apart))
         for key, value in theirs.items():
