@@ -51,8 +51,10 @@ class Replicas:
         """All ranks' equally long slices, in rank order; without gradient."""
         if self.world == 1:
             return tensor_N
-        parts = [torch.empty_like(tensor_N) for _ in range(self.world)]
-        dist.all_gather(parts, tensor_N.detach().contiguous())
+        whole_N = tensor_N.detach().contiguous()
+        # NCCL takes no other layout, and what is sent and received lies alike.
+        parts = [torch.empty_like(whole_N) for _ in range(self.world)]
+        dist.all_gather(parts, whole_N)
         return torch.cat(parts)
 
     def sum_(self, tensor: Tensor) -> None:

@@ -50,6 +50,10 @@ def _loss(x_N: Tensor, w: Tensor, replicas: Replicas, count: int) -> Tensor:
     return ((y_N - mean) ** 3 / variance).mean()
 
 
+def _images() -> Tensor:
+    return torch.arange(4.0 * 3 * 5 * 5).view(4, 3, 5, 5).to(memory_format=torch.channels_last)
+
+
 def _rank(rank: int, folder: str) -> None:
     dist.init_process_group(
         "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
@@ -69,6 +73,7 @@ def _rank(rank: int, folder: str) -> None:
             "w": w.grad,
             "unused": unused.grad,
             "gathered": replicas.gather(mine_N),
+            "images": replicas.gather(replicas.slice(_images())),
             "agreed": replicas.agree(10 + rank),
             "told": replicas.tell({"coverage": 0.1 * (1 + rank)}),
         },
@@ -87,6 +92,7 @@ def test_two_ranks_sum_gather_and_differentiate_like_one(tmp_path: Path) -> None
         torch.testing.assert_close(found["w"], w.grad, rtol=1e-12, atol=0)
         assert found["unused"].tolist() == [0.0, 0.0]
         assert found["gathered"].tolist() == x_N.tolist()
+        assert torch.equal(found["images"], _images())
         assert found["agreed"] == 10
         assert found["told"] == {"coverage": 0.1}
     assert torch.equal(first["w"], second["w"])
@@ -95,3 +101,13 @@ def test_two_ranks_sum_gather_and_differentiate_like_one(tmp_path: Path) -> None
 def test_a_batch_that_does_not_divide_is_refused() -> None:
     with pytest.raises(ValueError, match="does not divide by 2"):
         Replicas(0, 2).slice(torch.zeros(3))
+
+
+def test_what_is_gathered_lies_as_nccl_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def all_gather(parts: list[Tensor], mine: Tensor) -> None:
+        assert all(tensor.is_contiguous() for tensor in (*parts, mine))
+        for part in parts:
+            part.copy_(mine)
+
+    monkeypatch.setattr(dist, "all_gather", all_gather)
+    assert torch.equal(Replicas(0, 2).gather(_images()), torch.cat([_images()] * 2))
