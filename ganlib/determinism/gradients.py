@@ -18,6 +18,10 @@ class FlatGradients:
     of the buffer where it lies; whoever wants their mean weighs the losses. Those that want no
     gradient when it is made have none. All must share device and dtype; raises ValueError
     otherwise.
+
+    The sum comes after the backward passes, not during them: on gloo it was measured at 6 to 17 %
+    of a small step, where sums of parts, each with its own latency, would eat most of what they
+    hide; and of losses that come in parts only the last pass makes any gradient final.
     """
 
     def __init__(self, parameters: Iterable[Tensor]) -> None:
