@@ -10,10 +10,10 @@ from typing import Any
 
 from ganlib.bench.allowance import Allowance
 from ganlib.bench.panel import Panel
-from ganlib.bench.stamp import source_digest
 from ganlib.config import PipelineConfig, fingerprint, load_recipe, overlay, parse_assignments
 from ganlib.data import prepare
 from ganlib.models import load_model
+from ganlib.stages.stamp import source_digest
 from ganlib.storage import read_json, write_bytes, write_json
 from ganlib.training import RunSpec
 from ganlib.training.execute import execute

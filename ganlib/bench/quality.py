@@ -14,12 +14,12 @@ from safetensors import safe_open
 from safetensors.torch import save
 
 from ganlib.bench.loops import LOOPS, Loop
-from ganlib.bench.stamp import source_digest
 from ganlib.config import fingerprint, load_recipe, overlay, parse_assignments
 from ganlib.data import Dataset, prepare
 from ganlib.evaluation import ClassifierExtractor, Reference, score
 from ganlib.evaluation.reference import build
 from ganlib.models import load_model
+from ganlib.stages.stamp import source_digest
 from ganlib.storage import read_json, write_bytes, write_json
 from ganlib.training import RunSpec
 from ganlib.training.execute import execute

@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganlib.bench.stamp import source_digest
 from ganlib.errors import StageFailed
+from ganlib.stages.stamp import source_digest
 from ganlib.storage import read_json, write_json
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganlib.config import Config, DataConfig, PipelineConfig, Precision, fingerprint
 from ganlib.errors import Damaged, StageFailed
+from ganlib.stages.stamp import source_digest
 from ganlib.storage import Home, read_json, write_json
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 MEASURE_S = 1.0
 CLASSES = 10
 KEPT = Path("cache") / "speeds.json"
+CODE = ("augmentation", "determinism", "losses", "models", "training")
 
 
 class Speed(Config):
@@ -156,8 +158,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _key(config: PipelineConfig) -> str:
-    """Another version of ganlib or torch may be faster."""
+    """Another version of torch, or of the code that trains, may be faster."""
     machine = (platform.node(), platform.machine(), len(os.sched_getaffinity(0)))
-    versions = [metadata.version(name) for name in ("ganlib", "torch")]
+    versions = [source_digest(CODE), metadata.version("torch")]
     shape = (config.data.size, config.data.channels, config.cluster.threads)
     return fingerprint("speed", 2, machine, versions, shape, config.gan, config.classifier)

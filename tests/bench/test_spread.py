@@ -9,8 +9,8 @@ import pytest
 
 from ganlib.bench import spread
 from ganlib.bench.metrics_sides import features
-from ganlib.bench.stamp import source_digest
 from ganlib.evaluation.pairs import InRanks
+from ganlib.stages.stamp import source_digest
 
 
 def stand_in(name: str, asked: dict) -> None:

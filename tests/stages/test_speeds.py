@@ -7,11 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from ganlib import api
 from ganlib.config import load_recipe, overlay, recipe_names
+from ganlib.stages import speeds
+from ganlib.stages.stamp import source_digest
 
 
-def test_a_recipe_is_measured_once_and_known_afterwards(tmp_path: Path) -> None:
+def test_a_recipe_is_measured_once_and_known_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     configs = {"digits": load_recipe("digits")}
     assert api.speeds(configs, home=tmp_path / "none") == {}
     assert not (tmp_path / "none").exists()
@@ -31,6 +37,14 @@ def test_a_recipe_is_measured_once_and_known_afterwards(tmp_path: Path) -> None:
     assert len(said) == 1
     other = {"digits": overlay(configs["digits"], {"classifier.batch_size": 32})}
     assert api.speeds(other, home=tmp_path) == {}
+    monkeypatch.setattr(speeds, "source_digest", lambda places: f"another {sorted(places)}")
+    assert api.speeds(configs, home=tmp_path) == {}
+
+
+def test_speeds_are_of_the_code_that_trains() -> None:
+    assert {"training", "models", "losses", "augmentation"} <= set(speeds.CODE)
+    digests = [source_digest(speeds.CODE), *(source_digest((place,)) for place in speeds.CODE)]
+    assert len(set(digests)) == len(digests)
 
 
 def test_counting_every_recipe_needs_no_weights_and_no_compiler() -> None:
