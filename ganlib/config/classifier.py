@@ -18,6 +18,7 @@ from ganlib.config.training import (
     Optimiser,
     Precision,
     Schedule,
+    indivisible,
     outgrown,
 )
 
@@ -95,9 +96,15 @@ class ClassifierConfig(Config):
             "lenet5, alexnet or a network of your own without batch norm",
         )
 
+    def uneven(self, workers: int) -> Refusal | None:
+        """Why the batch is not that of `workers` workers in whole parts."""
+        made_of = f"accumulate, {self.accumulate}"
+        return indivisible(self.batch_size, workers, self.accumulate, made_of)
+
     @model_validator(mode="after")
     def _parts_combine(self) -> ClassifierConfig:
-        if refusal := outgrown(self.batch_size, self.schedule, self.budget):
+        refusal = outgrown(self.batch_size, self.schedule, self.budget) or self.uneven(1)
+        if refusal:
             raise refusal.error()
         if isinstance(self.class_weights, tuple) and not any(self.class_weights):
             reason = "class_weights are all 0, and nothing would be learnt"

@@ -34,6 +34,7 @@ from ganlib.config.training import (
     Plateau,
     Precision,
     Schedule,
+    indivisible,
     outgrown,
 )
 
@@ -111,7 +112,7 @@ class GanConfig(Config):
         }
         refusal = self.refusal(norms) or self._unrolls() or self._adapts() or self._asks()
         turn = self.batch_size * self.discriminator.steps
-        refusal = refusal or outgrown(turn, self.schedule, self.budget)
+        refusal = refusal or outgrown(turn, self.schedule, self.budget) or self.uneven(1)
         if refusal:
             raise refusal.error()
         return self
@@ -188,9 +189,11 @@ class GanConfig(Config):
                 )
         return None
 
-    @property
-    def share(self) -> int:
-        """What a worker's batch must be a multiple of."""
-        network = self.discriminator.network
+    def uneven(self, workers: int) -> Refusal | None:
+        """Why the batch is not that of `workers` workers in whole parts, packs and groups."""
+        network, packing = self.discriminator.network, self.discriminator.packing
         group = 1 if isinstance(network, Custom) else max(1, network.minibatch_stddev)
-        return self.accumulate * self.discriminator.packing * group
+        made_of = f"accumulate {self.accumulate} times packing {packing}"
+        if group > 1:
+            made_of += f" times the {group} samples of a group of minibatch_stddev"
+        return indivisible(self.batch_size, workers, self.accumulate * packing * group, made_of)

@@ -60,31 +60,12 @@ class PipelineConfig(Config):
 
     @model_validator(mode="after")
     def _batches_divide(self) -> PipelineConfig:
-        for name, batch, workers in (
-            ("gan.batch_size", self.gan.batch_size, self.cluster.workers),
-            ("classifier.batch_size", self.classifier.batch_size, self.cluster.classifier_workers),
+        for name, player, workers in (
+            ("gan", self.gan, self.cluster.workers),
+            ("classifier", self.classifier, self.cluster.classifier_workers),
         ):
-            if batch % workers:
-                reason = f"{name} is {batch}, not a multiple of {workers} workers"
-                raise Refusal(name, reason).error()
-        part, share = self.gan.batch_size // self.cluster.workers, self.gan.share
-        if part % share:
-            raise Refusal(
-                "gan.batch_size",
-                f"gan.batch_size is {self.gan.batch_size}, {part} for each of "
-                f"{self.cluster.workers} workers, not a multiple of {share}: accumulate "
-                f"{self.gan.accumulate} times packing {self.gan.discriminator.packing} times the "
-                "group of minibatch_stddev",
-            ).error()
-        judge = self.classifier
-        part = judge.batch_size // self.cluster.classifier_workers
-        if part % judge.accumulate:
-            raise Refusal(
-                "classifier.batch_size",
-                f"classifier.batch_size is {judge.batch_size}, {part} for each of "
-                f"{self.cluster.classifier_workers} workers, not a multiple of "
-                f"classifier.accumulate, {judge.accumulate}",
-            ).error()
+            if refusal := player.uneven(workers):
+                raise Refusal(f"{name}.{refusal.at}", f"{name}.{refusal.reason}").error()
         return self
 
     @model_validator(mode="after")

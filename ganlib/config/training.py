@@ -128,6 +128,22 @@ class Plateau(Config):
     min_images: int = Field(default=0, ge=0)
 
 
+def indivisible(batch: int, workers: int, share: int, made_of: str) -> Refusal | None:
+    """Why `batch` images do not give each worker a multiple of `share`, or none if they do."""
+    if batch % workers:
+        reason = f"batch_size is {batch}, not a multiple of {workers} workers"
+        return Refusal("batch_size", reason)
+    part = batch // workers
+    if not part % share:
+        return None
+    each = "" if workers == 1 else f", {part} for each of {workers} workers"
+    return Refusal(
+        "batch_size",
+        f"batch_size is {batch}{each}, not a multiple of {made_of}: set it to a multiple of "
+        f"{workers * share}",
+    )
+
+
 def outgrown(turn: int, schedule: Schedule, budget: Budget) -> Refusal | None:
     """Why `budget` is too small for the images of a step or for the warm-up, or none."""
     if turn > budget.images:

@@ -62,8 +62,16 @@ def test_parts_that_do_not_divide_a_workers_batch_are_refused() -> None:
     classifier = {"network": {"kind": "alexnet"}, "batch_size": 96, "accumulate": 32}
     whole = {"name": "x", "data": {"size": 32}, "classifier": classifier}
     assert parse(PipelineConfig, whole).classifier.accumulate == 32
-    with pytest.raises(ConfigError, match=r"batch_size is 96, 48 for each of 2 .*accumulate, 32"):
+    with pytest.raises(
+        ConfigError, match=r"batch_size is 96, 48 for each of 2 .*accumulate, 32"
+    ) as c:
         parse(PipelineConfig, whole | {"cluster": {"classifier_workers": 2}})
+    assert c.value.where == "classifier.batch_size"
+    with pytest.raises(
+        ConfigError, match="is 80, not a multiple of accumulate, 32: set it to a multiple of 32"
+    ) as c:
+        parse(ClassifierConfig, classifier | {"batch_size": 80})
+    assert c.value.where == "batch_size"
 
 
 def test_weights_and_milestones_survive_json() -> None:

@@ -100,6 +100,11 @@ def test_a_text_that_looks_like_something_else_stays_as_written(text: str) -> No
         ("gan.loss={a: [", "gan.loss", "YAML"),
         ("=3", "=3", "path=value"),
         ("gan.batch_size=63", "gan.batch_size", "not a multiple of 2 workers"),
+        (
+            "gan.discriminator.network={kind: dcgan, minibatch_stddev: 64}",
+            "gan.batch_size",
+            "gan.batch_size is 64, 32 for each of 2 workers, not a multiple of accumulate 1",
+        ),
         ("classifier.network={kind: alexnet, variant: imagenet}", "data.size", "63 or more"),
     ],
 )

@@ -296,6 +296,21 @@ def _trained(replicas: Replicas, config: dict[str, Any]) -> dict[str, Tensor]:
             "one sample has no variance",
         ),
         ({"schedule.warmup_images": 100_000}, "schedule.warmup_images", "would end before"),
+        (
+            {"discriminator.packing": 3},
+            "batch_size",
+            "is 16, not a multiple of accumulate 1 times packing 3: set it to a multiple of 3",
+        ),
+        (
+            {"discriminator.packing": 4, "discriminator.network.minibatch_stddev": 8},
+            "batch_size",
+            "packing 4 times the 8 samples of a group of minibatch_stddev: .* a multiple of 32",
+        ),
+        (
+            {"accumulate": 5, "generator.network.norm": "layer"},
+            "batch_size",
+            "not a multiple of accumulate 5",
+        ),
     ],
 )
 def test_what_does_not_combine_is_refused_by_the_setting_to_mend(
