@@ -22,6 +22,16 @@ class DiffAugment(Config):
     translation: bool = Field(default=True, description="by up to an eighth of the side")
     cutout: bool = Field(default=True, description="a square of half the side becomes grey")
 
+    @model_validator(mode="after")
+    def _something_changes(self) -> DiffAugment:
+        if not (self.color or self.translation or self.cutout):
+            raise Refusal(
+                "color",
+                "color, translation and cutout are all false, and diffaugment would change "
+                "nothing: leave one of them true, or set the augmentation to null",
+            ).error()
+        return self
+
 
 class Ada(Config):
     """Karras et al. 2020: each change with probability p, which follows the overfitting seen.

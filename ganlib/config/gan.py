@@ -66,6 +66,16 @@ class Ema(Config):
     half_life: int = Field(default=50_000, ge=0, description="images; 0 switches it off")
     ramp: float = Field(default=0.05, gt=0, le=1, description="half-life is at most ramp * clock")
 
+    @model_validator(mode="after")
+    def _something_ramps_up(self) -> Ema:
+        if not self.half_life and self.ramp != 0.05:
+            raise Refusal(
+                "ramp",
+                f"ramp is {self.ramp}, and half_life is 0, which switches the average off: leave "
+                "ramp out, or give half_life some images",
+            ).error()
+        return self
+
 
 class GanConfig(Config):
     """The clock of a GAN counts the real images its discriminator has seen."""

@@ -47,6 +47,16 @@ class _Generator(Network):
     )
     embedding_size: int = Field(default=32, ge=1, le=512, description="of the class's vector")
 
+    @model_validator(mode="after")
+    def _vector_is_read(self) -> _Generator:
+        if self.conditioning == "none" and self.embedding_size != 32:
+            raise Refusal(
+                "embedding_size",
+                f"embedding_size is {self.embedding_size}, and conditioning is none, so that there "
+                "is no class's vector: leave it out, or set conditioning to concatenation",
+            ).error()
+        return self
+
 
 class _Discriminator(Network):
     """What every discriminator has; statistics never normalise its first layer.

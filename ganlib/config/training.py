@@ -145,7 +145,7 @@ def indivisible(batch: int, workers: int, share: int, made_of: str) -> Refusal |
 
 
 def outgrown(turn: int, schedule: Schedule, budget: Budget) -> Refusal | None:
-    """Why `budget` is too small for the images of a step or for the warm-up, or none."""
+    """Why `budget` is too small for the images of a step or for what the schedule has, or none."""
     if turn > budget.images:
         return Refusal(
             "budget.images", f"one step takes {turn} images, and budget.images is {budget.images}"
@@ -155,5 +155,15 @@ def outgrown(turn: int, schedule: Schedule, budget: Budget) -> Refusal | None:
             "schedule.warmup_images",
             f"schedule.warmup_images is {schedule.warmup_images}, so that budget.images "
             f"{budget.images} would end before the rate is reached",
+        )
+    if isinstance(schedule, Step) and schedule.milestones[0] * budget.images <= (
+        warmup := schedule.warmup_images
+    ):
+        first = schedule.milestones[0]
+        return Refusal(
+            "schedule.milestones",
+            f"the milestone {first} is at {round(first * budget.images)} images, inside "
+            f"the {warmup} of schedule.warmup_images, so that its rate is never had: shorten the "
+            f"warm-up, or put the first milestone above {warmup / budget.images:.3g}",
         )
     return None

@@ -297,6 +297,38 @@ def _trained(replicas: Replicas, config: dict[str, Any]) -> dict[str, Tensor]:
         ),
         ({"schedule.warmup_images": 100_000}, "schedule.warmup_images", "would end before"),
         (
+            {
+                "schedule": {"kind": "step", "milestones": [0.1, 0.5]},
+                "schedule.warmup_images": 10_000,
+            },
+            "schedule.milestones",
+            "at 10000 images, inside the 10000 of",
+        ),
+        ({"ema": {"half_life": 0, "ramp": 0.1}}, "ema.ramp", "half_life is 0, which switches"),
+        (
+            {
+                "augmentation": {
+                    "kind": "diffaugment",
+                    "color": False,
+                    "translation": False,
+                    "cutout": False,
+                }
+            },
+            "augmentation.color",
+            "would change nothing",
+        ),
+        (
+            {
+                "generator.network": {
+                    "kind": "mlp",
+                    "conditioning": "none",
+                    "embedding_size": 8,
+                }
+            },
+            "generator.network.embedding_size",
+            "no class's vector",
+        ),
+        (
             {"discriminator.packing": 3},
             "batch_size",
             "is 16, not a multiple of accumulate 1 times packing 3: set it to a multiple of 3",
