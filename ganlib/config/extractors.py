@@ -21,6 +21,8 @@ from ganlib.errors import ConfigError
 
 INCEPTION = "GANLIB_INCEPTION"
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
+# How the sha256 of the published file begins, which is in its name.
+PUBLISHED = "6726825d"
 
 Lacking = tuple[str, str]
 NOTHING: Lacking = ("", "")
@@ -96,6 +98,13 @@ class InceptionFeatures(Config):
             return f"{INCEPTION} is not set", f"set it to the path of {INCEPTION_FILE}"
         if not Path(named).expanduser().is_file():
             return f"{INCEPTION}={named} is no file", f"set it to the path of {INCEPTION_FILE}"
+        digest = self.digest()
+        if not digest.startswith(PUBLISHED):
+            told = f"its sha256 is {digest}" if digest else "it cannot be read"
+            return (
+                f"{INCEPTION}={named} is not {INCEPTION_FILE}: {told}, not {PUBLISHED}...",
+                f"set it to the path of {INCEPTION_FILE}, whole and as published",
+            )
         return _colours(channels)
 
     def weights(self) -> Path:

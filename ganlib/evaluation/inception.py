@@ -18,14 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganlib.config import INCEPTION, INCEPTION_FILE
+from ganlib.config import INCEPTION, INCEPTION_FILE, extractors
 from ganlib.data import ImageRows
 from ganlib.errors import ConfigError
 
 VARIABLE = INCEPTION
 SIDE, FEATURES, CLASSES = 299, 2048, 1008
-# How the sha256 of the published file begins, which is in its name.
-PUBLISHED = "6726825d"
 
 Kernel = int | tuple[int, int]
 # A convolution: its name, output channels, kernel; a stride above 1 pads nothing.
@@ -227,8 +225,8 @@ class InceptionExtractor:
         try:
             data = weights.read_bytes()
             digest = hashlib.sha256(data).hexdigest()
-            if not digest.startswith(PUBLISHED):
-                raise ValueError(f"its sha256 is {digest[:8]}... and not {PUBLISHED}...")
+            if not digest.startswith(extractors.PUBLISHED):
+                raise ValueError(f"its sha256 is {digest}, not {extractors.PUBLISHED}...")
             read = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
             self.module.load_state_dict(read)
         except (OSError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:

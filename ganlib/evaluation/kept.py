@@ -25,8 +25,8 @@ from ganlib.storage import write_bytes
 
 # Raised by one when the same name comes to hold other numbers.
 VERSION = 3
-# Pairs of images and extractor that are kept; of more the one not used for longest goes.
-MOST = 8
+# Of all pairs of images and extractor together; of more, those not used for longest go.
+MOST_BYTES = 4 * 10**9
 _DIGEST = 32
 
 
@@ -48,16 +48,16 @@ class Kept:
         device: str = "cpu",
         say: Callable[[str], None] = lambda text: None,
     ) -> Kept:
-        """`dataset` is its fingerprint, `extractor` says its weights and its layer.
+        """Others make room first, if all take more than MOST_BYTES.
+
+        `dataset` is its fingerprint, `extractor` says its weights and its layer.
 
         Features of one device are not those of another to the last digit, so it counts as well.
         """
         folder = root / fingerprint(VERSION, dataset, extractor, device)
         folder.mkdir(parents=True, exist_ok=True)
         os.utime(folder)
-        others = sorted(root.iterdir(), key=lambda one: one.stat().st_mtime, reverse=True)
-        for old in others[MOST:]:
-            shutil.rmtree(old, ignore_errors=True)
+        _clear(root, folder)
         return Kept(folder, device, say)
 
     def tensors(self, name: str, make: Callable[[], Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
@@ -100,6 +100,15 @@ class Kept:
                 pass
         self.say(f"{path} is damaged; it is made again")
         return None
+
+
+def _clear(root: Path, mine: Path) -> None:
+    """Remove the pairs used longest ago until what is there takes no more than MOST_BYTES."""
+    left = MOST_BYTES
+    for folder in sorted(root.iterdir(), key=lambda one: one.stat().st_mtime, reverse=True):
+        left -= sum(file.stat().st_size for file in folder.iterdir())
+        if left < 0 and folder != mine:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _compact(value: Tensor) -> Tensor:

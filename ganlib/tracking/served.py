@@ -19,6 +19,7 @@ from mlflow.pyfunc import PythonModel
 from safetensors.torch import load_file
 
 BATCH = 256  # as in ganlib sample: last bits depend on it
+DIVERGED = "the model's weights diverged or are damaged; load another version of it"
 
 
 class _Served(PythonModel):  # type: ignore[misc]
@@ -50,7 +51,11 @@ class _Served(PythonModel):  # type: ignore[misc]
 
 
 class Generator(_Served):
-    """Table of int64 `seed`, `class` -> image_NHWC uint8; image i depends on row i alone."""
+    """Table of int64 `seed`, `class` -> image_NHWC uint8; image i depends on row i alone.
+
+    Raises ValueError for a class there is none of, and for images that are not finite: as bytes
+    NaN would be a colour.
+    """
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:
         seed_N = torch.tensor(model_input["seed"].to_numpy(dtype=np.int64))
@@ -64,12 +69,18 @@ class Generator(_Served):
             for start in range(0, len(seed_N), BATCH):
                 batch = slice(start, start + BATCH)
                 z_BZ = self.latent.noise(seed_N[batch], self.module.latent_size, kind)
-                parts.append(self.pixels.to_uint8(self.module(z_BZ, label_N[batch])))
+                image_BCHW = self.module(z_BZ, label_N[batch])
+                wrong = _not_finite(image_BCHW)
+                if wrong is not None:
+                    row = start + wrong
+                    asked = f"seed {int(seed_N[row])}, class {int(label_N[row])}"
+                    raise ValueError(f"the image of {asked} is not finite: {DIVERGED}")
+                parts.append(self.pixels.to_uint8(image_BCHW))
         return torch.cat(parts).numpy()
 
 
 class Classifier(_Served):
-    """image_NHWC uint8 -> probability_NK float32."""
+    """image_NHWC uint8 -> probability_NK float32. Raises ValueError for any that is not finite."""
 
     def predict(self, context: Any, model_input: np.ndarray, params: Any = None) -> Any:
         image_NHWC = torch.tensor(model_input)
@@ -78,4 +89,14 @@ class Classifier(_Served):
             for start in range(0, len(image_NHWC), BATCH):
                 image_BCHW = self.pixels.to_float(image_NHWC[start : start + BATCH])
                 parts.append(torch.softmax(self.module(image_BCHW), dim=1))
+                wrong = _not_finite(parts[-1])
+                if wrong is not None:
+                    row = start + wrong
+                    raise ValueError(f"probabilities of image {row} are not finite: {DIVERGED}")
         return torch.cat(parts).numpy()
+
+
+def _not_finite(value: torch.Tensor) -> int | None:
+    """The first row in which some number is NaN or infinite."""
+    wrong_B = ~torch.isfinite(value).flatten(1).all(1)
+    return int(wrong_B.nonzero()[0]) if bool(wrong_B.any()) else None

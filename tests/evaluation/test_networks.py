@@ -18,10 +18,11 @@ from ganlib.config import (
     JudgeFeatures,
     PretrainedFeatures,
     RandomFeatures,
+    extractors,
+    require_extractors,
 )
 from ganlib.data import Images
 from ganlib.errors import ConfigError
-from ganlib.evaluation import inception
 from ganlib.evaluation.inception import InceptionExtractor, InceptionV3
 from ganlib.evaluation.networks import PretrainedExtractor, RandomExtractor, build_extractor
 from ganlib.evaluation.opinions import opinion
@@ -160,7 +161,7 @@ def test_the_pretrained_network_sees_grey_as_colour_without_any(pretrained):
 
 
 def test_every_kind_is_built_or_refused_with_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setattr(inception, "PUBLISHED", "")  # of the seeded weights below
+    monkeypatch.setattr(extractors, "PUBLISHED", "")  # of the seeded weights below
     torch.save(InceptionV3().state_dict(), tmp_path / "weights.pth")
     monkeypatch.setenv(INCEPTION, str(tmp_path / "weights.pth"))
     built = {}
@@ -185,6 +186,12 @@ def test_what_is_missing_is_named_with_what_to_install_or_set(tmp_path, monkeypa
     monkeypatch.setenv(INCEPTION, str(tmp_path / "none.pth"))
     with pytest.raises(ConfigError, match=r"none\.pth is no file"):
         build_extractor(InceptionFeatures(), channels=1)
+    (tmp_path / "other.pth").write_bytes(b"other weights")
+    monkeypatch.setenv(INCEPTION, str(tmp_path / "other.pth"))
+    with pytest.raises(
+        ConfigError, match=r"other\.pth is not weights-inception.*its sha256 is [0-9a-f]{64}, not"
+    ):
+        require_extractors([InceptionFeatures()], 1)  # before it is built
     with pytest.raises(ConfigError, match="pretrained: it looks at grey or colour"):
         build_extractor(PretrainedFeatures(), channels=4)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)

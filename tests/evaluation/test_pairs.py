@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 
 from ganlib.config import DcganGenerator
 from ganlib.evaluation import ClassifierExtractor, reference, repeated, sample_sets, tabulate
-from ganlib.evaluation.kept import MOST, Kept
+from ganlib.evaluation import kept as kept_module
+from ganlib.evaluation.kept import Kept
 from ganlib.evaluation.pairs import DRAWN, ByWorkers, InRanks, InTurn, narrowed
 from ganlib.metrics import class_coverage, of_each_class
 from ganlib.models import build_generator, load_model
@@ -143,7 +146,7 @@ def test_the_real_side_is_found_once(tmp_path, digits, judge_folder):
         assert evaluated() == first
 
 
-def test_what_is_kept_is_of_these_images_and_this_extractor_and_of_few(tmp_path):
+def test_what_is_kept_is_of_these_images_and_this_extractor(tmp_path):
     def number(dataset, extractor, value):
         kept = Kept.of(tmp_path, dataset, extractor)
         return kept.numbers("one", lambda: {"value": value})["value"]
@@ -151,8 +154,24 @@ def test_what_is_kept_is_of_these_images_and_this_extractor_and_of_few(tmp_path)
     assert number("a", "x", 1.0) == 1.0 == number("a", "x", 2.0)
     assert number("b", "x", 3.0) == 3.0
     assert number("a", "y", 4.0) == 4.0
-    for turn in range(MOST):
-        number(f"more {turn}", "x", 0.0)
-    assert len(list(tmp_path.iterdir())) == MOST
-    assert number("a", "y", 5.0) == 5.0
+    assert number("a", "x", 6.0) == 1.0
     assert Kept().numbers("one", lambda: {"value": 6.0}) == {"value": 6.0}
+
+
+def test_those_used_longest_ago_make_room_and_the_one_in_use_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept_module, "MOST_BYTES", 3_000)
+
+    def held(dataset, age):
+        kept = Kept.of(tmp_path, dataset, "x")
+        kept.tensors("some", lambda: {"row_N": torch.zeros(250)})  # 1,000 bytes and its header
+        os.utime(kept.folder, (1e9 - age, 1e9 - age))
+        return kept.folder
+
+    oldest, middle, _ = (held(name, age) for name, age in (("a", 3), ("b", 2), ("c", 1)))
+    assert held("b", 0) == middle  # used again
+    Kept.of(tmp_path, "d", "x")
+    assert not oldest.exists()
+    assert middle.exists()
+    monkeypatch.setattr(kept_module, "MOST_BYTES", 10)
+    mine = Kept.of(tmp_path, "b", "x").folder
+    assert [folder for folder in tmp_path.iterdir() if any(folder.iterdir())] == [mine]
