@@ -16,6 +16,7 @@ from ganlib.evaluation.memory import Memorisation, copy_distance, memorisation, 
 from ganlib.evaluation.missing import missed, missing_picture
 from ganlib.evaluation.nearest import NearestNeighbours, among, nearest_neighbours
 from ganlib.evaluation.reference import Floor, Reference
+from ganlib.evaluation.repeats import repeated, tabulate
 from ganlib.evaluation.sampling import (
     balanced_labels,
     generate,
@@ -24,14 +25,7 @@ from ganlib.evaluation.sampling import (
     render,
     sample_seeds,
 )
-from ganlib.evaluation.score import (
-    SampleSet,
-    Scores,
-    repeated,
-    sample_sets,
-    score,
-    tabulate,
-)
+from ganlib.evaluation.score import SampleSet, Scores, sample_sets, score
 from ganlib.evaluation.table import EvaluationTable, Row
 from ganlib.evaluation.teaching import generated_images, mixed, taught_accuracy
 

@@ -18,7 +18,8 @@ from ganlib.evaluation.kept import Kept
 from ganlib.evaluation.others import Others
 from ganlib.evaluation.pairs import ByWorkers
 from ganlib.evaluation.reference import build
-from ganlib.evaluation.score import sample_sets, tabulate
+from ganlib.evaluation.repeats import tabulate
+from ganlib.evaluation.score import sample_sets
 from ganlib.evaluation.table import EvaluationTable
 
 

@@ -60,16 +60,19 @@ TINY: dict[str, Any] = {
 
 @dataclass
 class Place:
-    """A home, the configuration that is run in it, and the commands given so far."""
+    """A home, the configuration that is run in it, and the seconds that a command may take."""
 
     home: Path
     recipe: Path
+    limit: float = 280
 
     def command(self, *arguments: str) -> list[str]:
         return [GANLIB, *arguments, "--home", str(self.home), "--json"]
 
     def ganlib(self, *arguments: str) -> dict[str, Any]:
-        done = subprocess.run(self.command(*arguments), capture_output=True, text=True, timeout=280)
+        done = subprocess.run(
+            self.command(*arguments), capture_output=True, text=True, timeout=self.limit
+        )
         assert len(done.stdout.splitlines()) == 1, done.stderr
         document: dict[str, Any] = json.loads(done.stdout)
         assert document["exit"] == done.returncode, done.stderr

@@ -1,0 +1,197 @@
+"""Scores and details of several sample sets as a table: means, intervals, and the real floors.
+
+N samples, K classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import fmean
+
+import torch
+from torch import nn
+
+from ganlib.determinism import Replicas
+from ganlib.evaluation.details import details
+from ganlib.evaluation.extractor import Extractor
+from ganlib.evaluation.inception import InceptionExtractor
+from ganlib.evaluation.ranges import ends, is_share, seen_in
+from ganlib.evaluation.reference import Reference
+from ganlib.evaluation.score import SampleSet, covered, sample_sets, scores_of
+from ganlib.evaluation.table import EvaluationTable, Row
+from ganlib.metrics import (
+    agreement,
+    class_shares,
+    deviation,
+    entropy,
+    least_of,
+    mean_of,
+    of_mean,
+    present,
+    support,
+)
+
+
+def repeated(
+    generator: nn.Module,
+    reference: Reference,
+    extractor: Extractor,
+    *,
+    seeds: Sequence[int],
+    neighbours: int,
+    present_share: float,
+    names: Sequence[str] = (),
+    replicas: Replicas | None = None,
+) -> EvaluationTable:
+    """`tabulate` of the sample sets of these seeds."""
+    sets = sample_sets(
+        generator, reference, extractor, seeds=seeds, neighbours=neighbours, replicas=replicas
+    )
+    return tabulate(
+        reference, sets, neighbours=neighbours, present_share=present_share, names=names
+    )
+
+
+def tabulate(
+    reference: Reference,
+    sets: Sequence[SampleSet],
+    *,
+    neighbours: int,
+    present_share: float,
+    names: Sequence[str] = (),
+) -> EvaluationTable:
+    """Scores and details of each sample set: the mean, its interval, and each metric's floor.
+
+    The interval is of what the generator draws, before the same held-out images: it does not hold
+    what others of them would have changed.
+    split_half_distance is real against real as well: the scaled distance of two random halves.
+    `support` pools the near pairs of all sets. `names` are the classes', their numbers if not
+    given; without a judge of them all that is about classes is left out.
+    """
+    names = names or tuple(map(str, range(reference.classes)))
+    floors = _floors(reference, neighbours, present_share, names)
+    found: dict[str, list[float]] = {}
+    shares: list[tuple[float, ...]] = []
+    for taken in sets:
+        covered_K = covered(taken, reference, neighbours)
+        scores = scores_of(taken, reference, covered_K, neighbours, present_share)
+        shares.append(scores.share_K)
+        more = details(
+            reference.real,
+            taken.fake,
+            taken.of_class_N,
+            names=names,
+            neighbours=neighbours,
+            judging=reference.judging,
+            scored=reference.extractor == InceptionExtractor.name,
+            covered_K=covered_K,
+            pairs=reference.pairs,
+        )
+        for metric, value in {**scores, **more}.items():
+            if metric in floors:
+                found.setdefault(metric, []).append(value)
+    found["split_half_distance"] = [reference.split_half(taken.seed) for taken in sets]
+    rows = [
+        Row.of(
+            metric,
+            fmean(values),
+            _interval(metric, values, reference, names),
+            floor=floors.get(metric, math.nan),
+            count=_count(metric, reference, names),
+            extractor=seen_in(metric, reference.extractor),
+            over="sample sets",
+        )
+        for metric, values in found.items()
+    ]
+    return EvaluationTable(
+        rows=(*rows, _support(reference, sets)),
+        share_K=tuple(map(fmean, zip(*shares, strict=True))),
+        real_share_K=tuple(reference.shares().tolist()),
+        spread={
+            metric: deviation(values) if len(values) > 1 else 0.0
+            for metric, values in found.items()
+        },
+    )
+
+
+def _support(reference: Reference, sets: Sequence[SampleSet]) -> Row:
+    _, other = reference.pair()
+    radius, pairs = reference.near_radius(), reference.pairs
+    near = sum(pairs.near_pairs(taken.fake.feature_NF, radius) for taken in sets)
+    count = reference.samples
+    value, low, high = support(len(sets) * count * (count - 1) // 2, near)
+    found = reference.kept.numbers(
+        f"{reference.name}-near", lambda: {"near": pairs.near_pairs(other.feature_NF, radius)}
+    )
+    floor, _, _ = support(len(other) * (len(other) - 1) // 2, int(found["near"]))
+    return Row.of(
+        "support",
+        value,
+        (low, high),
+        floor=floor,
+        count=count,
+        extractor=reference.extractor,
+        over="near pairs",
+    )
+
+
+def _interval(
+    metric: str, values: Sequence[float], reference: Reference, names: Sequence[str]
+) -> tuple[float, float]:
+    least, most = ends(metric, reference.real.logits_NK.shape[1])
+    cases = len(values) * _count(metric, reference, names) if is_share(metric) else 0
+    return of_mean(values, least, most, cases=cases)
+
+
+def _count(metric: str, reference: Reference, names: Sequence[str]) -> int:
+    """Of samples behind a metric: a class's own for those of one class."""
+    head, _, name = metric.partition("/")
+    if head.startswith("intra_class") and name:
+        return int((reference.real.label_N == names.index(name)).sum())
+    return reference.samples // 2 if metric == "split_half_distance" else reference.samples
+
+
+def _floors(
+    reference: Reference, neighbours: int, present_share: float, names: Sequence[str]
+) -> dict[str, float]:
+    """What other real images score, and for labels what these ones do."""
+    floor = reference.floor(neighbours)
+    real, other = reference.pair()
+    more = reference.kept.numbers(
+        f"{reference.name}-details-{neighbours}",
+        lambda: details(
+            real,
+            other,
+            other.label_N,
+            names=names,
+            neighbours=neighbours,
+            judging=reference.judging,
+            scored=reference.extractor == InceptionExtractor.name,
+            pairs=reference.pairs,
+        ),
+    )
+    floors = {
+        "scaled_distance": floor.scaled_distance,
+        "frechet_distance": floor.scaled_distance * reference.trace,
+        "coverage": floor.coverage,
+        "relative_coverage": 1.0,
+        "density": floor.density,
+        "precision": floor.precision,
+        "recall": floor.recall,
+        **more,
+    }
+    if not reference.judging:
+        return floors
+    covered_K = torch.tensor(
+        [more[f"intra_class_coverage/{name}"] for name in names], dtype=torch.float64
+    )
+    judged_N = reference.real.judged()
+    judged_K = class_shares(judged_N, reference.classes)
+    return floors | {
+        "intra_class_coverage": mean_of(covered_K),
+        "intra_class_coverage_min": least_of(covered_K),
+        "label_agreement": agreement(reference.real.label_N, judged_N),
+        "class_entropy": entropy(judged_K),
+        "classes_present": float(present(judged_K, reference.shares(), present_share)),
+    }
