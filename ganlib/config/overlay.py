@@ -196,12 +196,31 @@ def _explain(kind: type[Config], error: ValidationError, origin: str) -> ConfigE
         close = nearest(path, all_paths(kind))
         hint = f"did you mean {close}?" if close else "remove it"
         return ConfigError(f"{prefix}there is no setting {path!r}{more}", where=path, hint=hint)
-    reason = first["msg"].removeprefix("Value error, ")
+    reason, hint = _reason(kind, path, first)
     value = first.get("input")
     shown = f"{path}={value!r}: " if path and not isinstance(value, (dict, BaseModel)) else ""
     if path and not shown and not reason.startswith(path):
         shown = f"{path}: "
-    return ConfigError(f"{prefix}{shown}{reason}{more}", where=path)
+    return ConfigError(f"{prefix}{shown}{reason}{more}", where=path, hint=hint)
+
+
+def _reason(kind: type[Config], path: str, wrong: Mapping[str, Any]) -> tuple[str, str]:
+    """Why, and what to do where pydantic's own words do not say it."""
+    match wrong["type"]:
+        case "union_tag_invalid":
+            tag, known = wrong["ctx"]["tag"], wrong["ctx"]["expected_tags"].replace("'", "")
+            close = nearest(tag, known.split(", "))
+            return f"{tag!r} is none of {known}", f"did you mean {close}?" if close else ""
+        case "model_type":
+            depth = path.count(".") + 1
+            inside = [
+                one
+                for one in all_paths(kind)
+                if one.startswith(f"{path}.") and one.count(".") == depth
+            ]
+            return "this has settings of its own", f"set {', '.join(inside)}" if inside else ""
+        case _:
+            return wrong["msg"].removeprefix("Value error, "), ""
 
 
 def _location(kind: type[BaseModel], location: tuple[int | str, ...]) -> str:

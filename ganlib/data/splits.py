@@ -88,10 +88,12 @@ def _require(
     counts = np.bincount(label_N, minlength=len(classes))
     for name, count in zip(classes, counts, strict=True):
         if count < needed:
+            classed = len(classes) > 1
+            has = f"class {name!r} has" if classed else "the folder has"
             names = ["train", *(SPLITS[s] for s in sorted(drawn))]
             raise DataError(
-                f"class {name!r} has {count} usable image{'' if count == 1 else 's'}; "
+                f"{has} {count} usable image{'' if count == 1 else 's'}; "
                 f"it needs {needed}, one in each of {', '.join(names)}",
                 where=name,
-                hint="add images of it, or remove its folder",
+                hint="add images of it, or remove its folder" if classed else "add images",
             )

@@ -135,6 +135,26 @@ CLI: dict[str, tuple[Argv, str]] = {
         lambda t: ["run", "digits", "--set", "gan.batch_size=many"],
         "gan.batch_size='many'",
     ),
+    "a misspelt extractor": (
+        lambda t: ["evaluate", "digits", "--set", "evaluation.extractors=[judge, incepton]"],
+        "'incepton' is none of judge, random, pretrained, inception",
+    ),
+    "settings of its own": (
+        lambda t: ["evaluate", "digits", "--set", "evaluation.teaching=yes"],
+        "set evaluation.teaching.classifiers, evaluation.teaching.images,",
+    ),
+    "no samples": (
+        lambda t: ["evaluate", "digits", "--set", "evaluation.samples=0"],
+        "evaluation.samples=0",
+    ),
+    "one flat image": (
+        lambda t: ["data", "check", str(pictures(t / "f", 1, (".",)))],
+        "the folder has 1 usable image; it needs 3, one in each of train, validation, test",
+    ),
+    "weights of another network": (
+        lambda t: ["data", "check", str(pictures(t / "f")), "--features", "inception"],
+        "other.pth is not weights-inception-2015-12-05-6726825d.pth: its sha256 is ",
+    ),
     "value out of range": (
         lambda t: ["run", "digits", "--set", "gan.generator.optimiser.beta1=2"],
         "gan.generator.optimiser.beta1=2",
@@ -205,6 +225,9 @@ def test_bad_input_is_refused_with_exit_2_and_the_cause(
 ) -> None:
     monkeypatch.setenv("GANLIB_HOME", str(Home.open(tmp_path / "default-home").root))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    if case == "weights of another network":
+        (tmp_path / "other.pth").write_bytes(b"other")
+        monkeypatch.setenv("GANLIB_INCEPTION", str(tmp_path / "other.pth"))
     monkeypatch.chdir(tmp_path)
     argv, said = CLI[case]
     assert main([*argv(tmp_path), "--json"]) == 2
