@@ -9,6 +9,7 @@ import json
 import resource
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -27,7 +28,7 @@ from ganlib.losses import adversarial
 from ganlib.models import build_discriminator, build_generator
 from ganlib.training import precision
 from ganlib.training.gan_task import GanTask
-from ganlib.training.loop import Batch, Plan, Report, run
+from ganlib.training.loop import Batch, Plan, Report, Task, run
 from ganlib.training.memory import keep_freed
 
 WARM_UP_S = 1.0
@@ -45,12 +46,15 @@ def random_images(config: Any, count: int = 4096) -> tuple[Tensor, Tensor]:
 def ours(config: Any, image_NHWC: Tensor, label_N: Tensor) -> Iterator[int]:
     """Images shown so far, at each report; the whole loop as `ganlib train` runs it."""
     keep_freed()
+    return _shown(task(config, label_N.device), config, image_NHWC, label_N)
+
+
+def _shown(built: Task, config: Any, image_NHWC: Tensor, label_N: Tensor) -> Iterator[int]:
     gan: GanConfig = config.gan
     every = 10 * gan.batch_size
     far = 2**40
     cadence = Cadence(report=every, evaluate=far, sample=far, snapshot=far)
     plan = Plan(far, gan.batch_size, cadence, gan.seed, gan.discriminator.steps)
-    built = task(config, label_N.device)
     for moment in run(built, Images(image_NHWC, label_N), plan, Replicas.current()):
         if isinstance(moment, Report):
             yield moment.clock
@@ -188,7 +192,7 @@ def task(config: Any, device: torch.device = CPU) -> GanTask:
     )
 
 
-SIDES = {"ours": ours, "bare": bare, "plain": plain}
+SIDES = {"ours": ours, "plain": plain}
 
 
 def timed(asked: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
@@ -217,28 +221,51 @@ def timed(asked: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
     }
 
 
-def overhead(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """What the loop adds to its bare step, as shares: ten steps of each in turn, pair after pair.
+class _Watched:
+    """A task, and the seconds that its steps have taken."""
 
-    In one process, since from one process to the next the rate moves by more than is looked for;
-    and each of a pair comes first as often as second.
+    def __init__(self, built: GanTask) -> None:
+        self.built, self.inside = built, 0.0
+
+    def step(self, batch: Batch, clock: int, replicas: Replicas) -> dict[str, Tensor]:
+        before = time.perf_counter()
+        scalars = self.built.step(batch, clock, replicas)
+        self.inside += time.perf_counter() - before
+        return scalars
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.built, name)
+
+
+def overhead(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What the loop adds to its step, as shares of the step's time, report by report.
+
+    All time outside the step: the batch, the scalars and their report; and all CPU time of other
+    threads of Python, which prepare batches meanwhile, as though none of it were hidden. Of the
+    very same steps, since two runs of one step differ by more than is looked for. What the loop
+    does to the step itself, by the caches it sweeps, is not in it.
     """
     torch.set_num_threads(asked["threads"])
     config = overlay(load_recipe(asked["recipe"]), asked["settings"])
-    image_NHWC, label_N = random_images(config)
-    sides = {side: SIDES[side](config, image_NHWC, label_N) for side in ("ours", "bare")}
-    for counts in sides.values():
-        next(counts)
-    added: list[float] = []
+    watched = _Watched(task(config))
+    counts = _shown(watched, config, *random_images(config))
+    next(counts)
+    shares: list[float] = []
     begun = time.perf_counter()
-    while time.perf_counter() - begun < asked["seconds"] or not added:
-        spent = {}
-        for side in list(sides)[:: -1 if len(added) % 2 else 1]:
-            before = time.perf_counter()
-            next(sides[side])
-            spent[side] = time.perf_counter() - before
-        added.append(spent["ours"] / spent["bare"] - 1)
-    return {"overhead": added}
+    while time.perf_counter() - begun < asked["seconds"] or not shares:
+        watched.inside, beside, before = 0.0, _others(), time.perf_counter()
+        next(counts)
+        outside = time.perf_counter() - before - watched.inside
+        shares.append((outside + _others() - beside) / watched.inside)
+    return {"overhead": shares}
+
+
+def _others() -> float:
+    """CPU-seconds of all threads of Python but this one."""
+    this = threading.get_ident()
+    running = [thread.ident for thread in threading.enumerate() if thread.ident is not None]
+    clocks = [time.pthread_getcpuclockid(ident) for ident in running if ident != this]
+    return sum(time.clock_gettime(clock) for clock in clocks)
 
 
 def turns(asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,8 +36,8 @@ def bench_train(
 
     In a round both loops stand in processes of their own, with `threads` threads, and after a
     warm-up take turns of half a second, `seconds` each, so that whoever else uses the machine slows
-    both. `ratio` is the median of ours over plain, turn by turn; `overhead` the median of what the
-    loop adds to the bare step, as a share, ten steps of each in turn, in one process for as long.
+    both. `ratio` is the median of ours over plain, turn by turn; `overhead` the median over reports
+    of what the loop adds to the bare step, as a share of it: all time outside the very same steps.
     `ratio_spread` is the least and the most of the rounds' medians; an interval holds the median of
     all turns at 95 %. `gflops` stands beside `peak_gflops`: the recipe's own convolutions, each
     alone at its best.
@@ -120,7 +120,7 @@ def _round(asked: Mapping[str, Any], seconds: float, plain_first: bool) -> dict[
             for side in order[:: -1 if number % 2 else 1]:
                 rates[side].append(players[side].turn(min(TURN_S, seconds)))
         peak_mb = {side: players[side].end()["peak_mb"] for side in rates}
-    added = measure({**asked, "side": "overhead", "seconds": 2 * seconds})["overhead"]
+    added = measure({**asked, "side": "overhead", "seconds": seconds})["overhead"]
     ratios = [ours / plain for ours, plain in zip(rates["ours"], rates["plain"], strict=True)]
     return {
         **{f"{side}_images_per_s": median(rates[side]) for side in rates},
