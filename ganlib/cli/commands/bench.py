@@ -114,9 +114,10 @@ def train(
 
     In turns of half a second, each in a process of its own: ganlib's loop, and a loop as tutorials
     write it (DataLoader, float32, two Adams, .item() of each loss at every step). Beside it what
-    ganlib's loop adds to its bare step. Ends with 1 when the default is measured and the median ratio is below what is promised. Before that
-    the CPU-minutes in which both loops come to cover four fifths of MNIST, as `ganlib bench
-    quality` measures them: up to twenty, and none where they have been measured.
+    ganlib's loop adds to its bare step. Ends with 1 when the default is measured and the median
+    ratio is below what is promised. Before that the CPU-minutes in which both loops come to cover
+    four fifths of MNIST, as `ganlib bench quality` measures them: up to twenty, and none where
+    they have been measured.
 
     \b
     ganlib bench train --recipe cifar10 --threads 2 --json
