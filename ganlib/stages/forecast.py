@@ -102,7 +102,13 @@ def _stage(
             if speeds.gate is not None:  # a large network, and the real images and floors as well
                 images += 2 * count
                 seconds += images / speeds.gate
-            return EVALUATE_START_S + seconds, f"{images:,} images looked at"
+            told = f"{images:,} images looked at"
+            if (teaching := config.evaluation.teaching) is not None:
+                shown = teaching.shown or config.classifier.budget.images
+                shown *= 2 * teaching.classifiers  # by generated images and by real ones
+                seconds += shown / speeds.classifier
+                told += f", {shown:,} shown to taught classifiers"
+            return EVALUATE_START_S + seconds, told
 
 
 def _together(processes: int, cores: int) -> float:

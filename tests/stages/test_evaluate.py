@@ -344,4 +344,10 @@ def test_a_forecast_counts_what_is_left_and_changes_nothing(trained: Trained) ->
         trained.home, trained.config, trained.dataset, until="gan", sweeping=False
     )
     assert [stage.stage for stage in short.stages] == ["classifiers", "gan"]
+    teaching = overlay(
+        trained.config, {"evaluation.teaching": {"classifiers": 2, "shown": 9_000_000}}
+    )
+    longer = forecast.forecast(trained.home, teaching, trained.dataset).stages[-1]
+    assert longer.seconds > 10 * found.stages[-1].seconds
+    assert "36,000,000 shown to taught classifiers" in longer.basis
     assert state() == before
