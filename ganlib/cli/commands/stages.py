@@ -59,7 +59,7 @@ def evaluate(options: Options, target: str | None, no_sweep: bool) -> Answer:
 
     \b
     ganlib evaluate digits --set evaluation.repeats=10
-    ganlib evaluate mnist --set evaluation.teaching.classifiers=3    what its images teach
+    ganlib evaluate mnist --set evaluation.teaching.classifiers=3
     ganlib evaluate digits --no-sweep                    what train --no-sweep trained
     """
     stages = pipeline.stages_until("evaluate", sweeping=not no_sweep)
