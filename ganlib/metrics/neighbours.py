@@ -33,23 +33,31 @@ class Distances:
 
     def __init__(self, data_NF: Tensor) -> None:
         self.data_NF = data_NF.double()
-        self.norm_N = self.data_NF.square().sum(1)
-        self.largest = float(self.norm_N.max()) if len(data_NF) else 0.0
-        self._room = self.norm_N.new_empty(0, len(data_NF))
+        norm_N = self.data_NF.square().sum(1)
+        self.largest = float(norm_N.max()) if len(data_NF) else 0.0
+        # |x|^2 + |y|^2 - 2 x.y as one product: a pass over the block less than adding them.
+        self._wide_NW = torch.cat(
+            [self.data_NF, norm_N[:, None], torch.ones_like(norm_N)[:, None]], 1
+        )
+        self._room = norm_N.new_empty(0, len(data_NF))
 
-    def to(self, query_BF: Tensor, first: int | None = None) -> Tensor:
-        """square_BN, until the next call; rounding never makes equal samples differ.
+    def raw(self, query_BF: Tensor, first: int | None = None) -> tuple[Tensor, float]:
+        """square_BN, until the next call, and how much of it may be rounding: that counts as zero.
 
         With `first` it is to so many samples only.
         """
         query_BF = query_BF.double()
         norm_B = query_BF.square().sum(1)
         if len(self._room) < len(query_BF):
-            self._room = self.norm_N.new_empty(len(query_BF), len(self.norm_N))
+            self._room = norm_B.new_empty(len(query_BF), len(self._wide_NW))
+        wide_BW = torch.cat([query_BF * -2, torch.ones_like(norm_B)[:, None], norm_B[:, None]], 1)
         room_BN = self._room[: len(query_BF), :first]
-        square_BN = torch.add(norm_B[:, None], self.norm_N[:first], out=room_BN)
-        square_BN.addmm_(query_BF, self.data_NF[:first].mT, alpha=-2)
-        tiny = _ROUNDING * (float(norm_B.max()) + self.largest)
+        square_BN = torch.mm(wide_BW, self._wide_NW[:first].mT, out=room_BN)
+        return square_BN, _ROUNDING * (float(norm_B.max()) + self.largest)
+
+    def to(self, query_BF: Tensor, first: int | None = None) -> Tensor:
+        """square_BN, until the next call; rounding never makes equal samples differ."""
+        square_BN, tiny = self.raw(query_BF, first)
         return F.threshold(square_BN, tiny, 0.0, inplace=True)
 
 
@@ -64,10 +72,10 @@ def squared_radii(feature_NF: Tensor, k: int, *, block: int = BLOCK, part: Part 
     # Written in place: small results that outlive their block would keep the heap from shrinking.
     square_N = distances.data_NF.new_zeros(len(feature_NF))
     for rows in blocks(len(feature_NF), block, part):
-        square_BN = distances.to(distances.data_NF[rows])
+        square_BN, tiny = distances.raw(distances.data_NF[rows])
         row_B = torch.arange(len(square_BN), device=square_BN.device)
         square_BN[row_B, rows.start + row_B] = 0
-        square_N[rows] = kth_smallest(square_BN, k + 1)
+        square_N[rows] = F.threshold(kth_smallest(square_BN, k + 1), tiny, 0.0)
     return square_N
 
 

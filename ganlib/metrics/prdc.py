@@ -54,14 +54,16 @@ class PrdcSums:
         around_M = fake_MF.new_zeros(len(fake_MF), dtype=torch.int64)
         covered_N, recalled_N = real_NF.new_zeros(2, len(real_NF), dtype=torch.int64)
         for rows in blocks(len(real_NF), block, part):
-            square_BM = distances.to(real_NF[rows])
-            radius_B = real_squared_radius_N[rows]
+            square_BM, tiny = distances.raw(real_NF[rows])
+            # A radius below what may be rounding holds all that is: as though that were zero.
+            reach_B = real_squared_radius_N[rows].clamp(min=tiny)
             # As bytes: sums and alternatives of truths take many times as long.
-            inside_BM = (square_BM <= radius_B[:, None]).view(torch.uint8)
+            inside_BM = (square_BM <= reach_B[:, None]).view(torch.uint8)
             covered_N[rows] = inside_BM.amax(1).long()
             for few in torch.split(inside_BM, 255):
                 around_M += few.sum(0, dtype=torch.uint8)
-            beside_BM = (square_BM <= fake_squared_radius_M).view(torch.uint8)
+            reach_M = fake_squared_radius_M.clamp(min=tiny)
+            beside_BM = (square_BM <= reach_M).view(torch.uint8)
             recalled_N[rows] = beside_BM.amax(1).long()
         return PrdcSums(around_M, covered_N, recalled_N)
 
