@@ -136,7 +136,7 @@ class Collapsed(GanlibError):
         super().__init__(
             f"the generator {told}, seen at {clock:,} images",
             hint="lower generator.optimiser.learning_rate, or take recipe settings that hold: "
-            "spectral norm or r1, packing; with gan.collapse.kind=record it trains on",
+            "spectral norm or r1, packing; or let it try by itself with gan.collapse.kind=rescue",
             where="gan.collapse",
         )
         self.clock = clock

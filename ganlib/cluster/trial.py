@@ -120,8 +120,9 @@ def run_trial(
     return _published(
         board,
         plan,
-        "wall_time" if judge.too_late else outcome.reason,
+        "collapsed" if outcome.collapsed else "wall_time" if judge.too_late else outcome.reason,
         images=outcome.clock,
+        note=outcome.collapse if outcome.collapsed else "",
         readings={n: x for n, x in outcome.readings.items() if math.isfinite(x)},
         score=score(outcome.readings, config),
         model=outcome.model,

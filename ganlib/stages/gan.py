@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ganlib.config import GanConfig, PipelineConfig, overlay
+from ganlib.errors import Collapsed
 from ganlib.stages import training_runs
 from ganlib.stages.context import Context
 from ganlib.stages.keys import code
@@ -77,6 +78,8 @@ def _train(work: Work, dataset: DatasetRef, judges: Judges, best: Best | None) -
     outcome = fit(spec, context.config.cluster, workers=workers, log=ray_log(context.home))
     if outcome.series:
         work.picture(outcome.clock, "curves", _curves(outcome))
+    if outcome.collapsed:  # recorded, and trained on with to its end
+        raise Collapsed(outcome.clock, outcome.collapse)
     return Candidate(
         model=training_runs.model("generator", outcome, work.identity),
         overlay=best.overlay if best else {},

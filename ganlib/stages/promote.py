@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganlib.config import fingerprint
-from ganlib.errors import Damaged
+from ganlib.errors import Damaged, Refused
 from ganlib.stages import evaluate, judges, named, pipelines
 from ganlib.stages.beats import beating
 from ganlib.stages.context import Context
@@ -46,7 +46,13 @@ def run(
     evaluation: EvaluationResult,
     chosen: Judges,
 ) -> StageResult[Decision]:
-    """A trained judge first: it is a product, and the generator's evidence rests on it."""
+    """A trained judge first: it is a product, and the generator's evidence rests on it.
+
+    Raises Refused, and registers nothing, where the generator collapsed while it was trained.
+    """
+    if candidate.model.collapsed:
+        said = f"it {candidate.model.verdict} while it was trained"
+        raise Refused(f"{context.config.name}-generator is not registered", (said,))
     key = fingerprint("promote", evaluation, context.config.promotion)
     telling = _Telling(context, key, [pipelines.journal(context.home, context.pipeline_id)])
     begun = time.monotonic()

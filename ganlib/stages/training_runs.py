@@ -99,16 +99,17 @@ def owning(
 
 
 def close_trained(journal: Journal) -> bool:
-    """Close the run as its outcome says; false where there is none."""
+    """Close the run as its outcome says, a collapsed one as failed; false where there is none."""
     path = Path(journal.identity.tags["ganlib.folder"]) / "outcome.json"
     try:
         outcome = Outcome.model_validate(read_json(path)["outcome"])
     except (FileNotFoundError, KeyError, TypeError, ValueError):
         return False
-    text = readings(outcome.readings)
-    journal.close(
-        "FINISHED", outcome.verdict or outcome.reason, f"{outcome.clock:,} images: {text}."
-    )
+    sentence = f"{outcome.clock:,} images: {readings(outcome.readings)}."
+    if outcome.collapsed:
+        journal.close("FAILED", "collapsed", f"{outcome.collapse}; {sentence}")
+    else:
+        journal.close("FINISHED", outcome.verdict or outcome.reason, sentence)
     return True
 
 

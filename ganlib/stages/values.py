@@ -67,7 +67,7 @@ class ModelRef(Value):
     """An exported model folder. `fingerprint` is the digest of its network and weights.
 
     `run` is the journal that trained it, `images` its clock at the end, `reason` why it ended;
-    `verdict` says how play stalled, if it did.
+    `verdict` says how play stalled or collapsed, if it did.
     """
 
     kind: Literal["classifier", "generator"]
@@ -78,6 +78,10 @@ class ModelRef(Value):
     reason: str
     verdict: str = ""
     metrics: dict[str, float]
+
+    @property
+    def collapsed(self) -> bool:
+        return self.verdict.startswith("collapsed")
 
     def paths(self) -> tuple[str, ...]:
         return (self.folder,)
@@ -350,7 +354,7 @@ class RunStatus(Config):
     """A run as it truly is.
 
     `interrupted`: its process is gone and its pipeline is not finished, so the same command
-    continues it.
+    continues it. `rescues` are what was tried against its collapses, in order.
     """
 
     id: str
@@ -365,6 +369,7 @@ class RunStatus(Config):
     attempt: int = 1
     verdict: str = ""
     description: str = ""
+    rescues: tuple[str, ...] = ()
     pid: int | None = None
     url: str | None = None
 

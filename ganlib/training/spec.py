@@ -92,3 +92,8 @@ class Outcome(Config):
     model: str
     series: Series = ()
     collapse: str = ""
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether it ended so, stopped for it or not: nothing may be made of its model."""
+        return self.reason == "collapsed" or self.verdict.startswith("collapsed")

@@ -44,6 +44,18 @@ def test_a_finished_trial_answers_from_its_result(tmp_path: Path):
     assert run_trial(plan(0), CONFIG, board(tmp_path), execute=never) == first
 
 
+def test_a_trial_that_ended_collapsed_cannot_win(tmp_path: Path):
+    """It was recorded, and trained on to the end of its budget."""
+    told = "collapsed (pixels/repeated) since 1,000 images"
+
+    def recorded(plan: TrialPlan, device: str, on_reading: OnReading) -> Outcome:
+        return good(plan, device, on_reading).model_copy(update={"verdict": told, "collapse": told})
+
+    result = run_trial(plan(1), CONFIG, board(tmp_path), execute=recorded)
+    assert result is not None
+    assert (result.reason, result.note, result.ended_well) == ("collapsed", told, False)
+
+
 @pytest.mark.parametrize(
     ("error", "reason", "images"),
     [
