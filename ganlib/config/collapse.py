@@ -72,6 +72,16 @@ class HigherGamma(Config):
     start: float = Field(default=1.0, gt=0, le=1e6)
 
 
+class MorePacking(Config):
+    """One image more judged together, or as few more as divide the batch; at most 4 in all.
+
+    What the discriminator has learnt it keeps: it begins by looking past the new ones. A network of
+    a user's own is passed over.
+    """
+
+    kind: Literal["more_packing"] = "more_packing"
+
+
 class MoreAugmentation(Config):
     """DiffAugment, where nothing was augmented."""
 
@@ -85,7 +95,8 @@ class OtherNoise(Config):
 
 
 Policy = Annotated[
-    LowerRate | HigherGamma | MoreAugmentation | OtherNoise, Field(discriminator="kind")
+    LowerRate | HigherGamma | MorePacking | MoreAugmentation | OtherNoise,
+    Field(discriminator="kind"),
 ]
 
 
@@ -97,7 +108,8 @@ class Rescue(_Watched):
 
     kind: Literal["rescue"] = "rescue"
     policies: tuple[Policy, ...] = Field(
-        default=(LowerRate(), HigherGamma(), MoreAugmentation(), OtherNoise()), min_length=1
+        default=(LowerRate(), HigherGamma(), MorePacking(), MoreAugmentation(), OtherNoise()),
+        min_length=1,
     )
     attempts: int = Field(default=3, ge=1, le=16)
 

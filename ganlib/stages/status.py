@@ -47,6 +47,7 @@ def _run(home: Home, path: Path, left: frozenset[str]) -> RunStatus | None:
     attempt, images = 0, 0
     closed: dict[str, str] | None = None
     watched = ""
+    rescues: dict[str, str] = {}
     for line in read_journal(path):
         updated = float(line.get("t", updated))
         if line["kind"] == "open":
@@ -57,8 +58,7 @@ def _run(home: Home, path: Path, left: frozenset[str]) -> RunStatus | None:
         elif line["kind"] == "tags":
             tags = line["values"]
             watched = tags.get("ganlib.collapse", watched)
-            rescues = [text for name, text in tags.items() if name.startswith("ganlib.rescue.")]
-            watched = f"rescue after it {rescues[-1]}" if rescues else watched
+            rescues |= {k: text for k, text in tags.items() if k.startswith("ganlib.rescue.")}
         elif line["kind"] == "close":
             closed = line
     if identity is None:
@@ -75,6 +75,7 @@ def _run(home: Home, path: Path, left: frozenset[str]) -> RunStatus | None:
         updated=updated,
         attempt=attempt,
         verdict=closed["verdict"] if closed else watched,
+        rescues=tuple(rescues.values()),
         description=closed["description"] if closed else "",
         pid=identity.pid,
         url=_url(home, identity.id),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganlib.config import fingerprint
-from ganlib.errors import Damaged, InputError, NotFound
+from ganlib.errors import Damaged, InputError, NotFound, Refused
 from ganlib.storage import Home, holding, read_json
 from ganlib.tracking.card import card
 from ganlib.tracking.connection import connect, error_code, explained, is_own, tracking_uri
@@ -64,7 +64,7 @@ def register(
 
     `run_id` is MLflow's (`run_of`), none to link no run. `experiment` holds the model if there is
     no run. `evidence` is Markdown for the card. Raises StorageError when MLflow is away, Damaged
-    when the folder is not whole.
+    when the folder is not whole, Refused for a generator that collapsed while it was trained.
     """
     # Between the look and the writing nobody else of this home may write the same bytes.
     lock = home.locks / f"register-{name}.lock"
@@ -75,6 +75,7 @@ def register(
         if found is not None:
             return found
         network = read_json(model_folder / "network.json")
+        _refuse_collapsed(name, network)
         if run_id is not None:
             experiment = client.get_run(run_id).info.experiment_id
         else:
@@ -108,6 +109,12 @@ def register(
         )
         client.set_registered_model_alias(name, CANDIDATE, made.version)
         return _version(made)
+
+
+def _refuse_collapsed(name: str, network: Mapping[str, Any]) -> None:
+    verdict = str(network.get("meta", {}).get("verdict", ""))
+    if verdict.startswith("collapsed"):
+        raise Refused(f"{name} is not registered", (f"it {verdict} while it was trained",))
 
 
 def _log(

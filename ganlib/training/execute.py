@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import assert_never
 
@@ -67,14 +67,14 @@ def execute(
         replicas.barrier()  # nobody writes before everybody has looked
         if finished is not None:
             return _unless_collapsed(finished)
-        last = attempts[-1] if attempts else None
-        session = begin(now, replicas, torch.device(device), tracker, evaluator, last)
+        session = begin(now, replicas, torch.device(device), tracker, evaluator, attempts)
         try:
             with session.arithmetic.products():
-                return _unless_collapsed(_train(session, attempts, on_reading, on_moment))
+                return _unless_collapsed(_train(session, on_reading, on_moment))
         except _Again as again:
             if replicas.rank == 0:
                 rescue.note(spec, (*attempts, again.attempt))
+                tracker.artifact(Path(spec.run_folder) / rescue.FILE, "rescue")
             number = len(attempts) + 1
             tracker.note(f"rescue {number}, as it {again.attempt}")
             tracker.tags({f"ganlib.rescue.{number}": str(again.attempt)})
@@ -121,7 +121,6 @@ def _journal(spec: RunSpec, replicas: Replicas) -> Tracker:
 
 def _train(
     session: Session,
-    attempts: Sequence[rescue.Attempt],
     on_reading: OnReading | None,
     on_moment: OnMoment | None,
 ) -> Outcome:
@@ -152,7 +151,7 @@ def _train(
                 assert_never(moment)
         if on_moment is not None and not isinstance(moment, Done):
             on_moment(moment)
-        if ended == "collapsed" and (attempt := session.rescued(clock, attempts)) is not None:
+        if ended == "collapsed" and (attempt := session.rescued(clock)) is not None:
             raise _Again(attempt)
         outcome = None if ended is None else session.finish(clock, ended)
         watch.resume()

@@ -7,17 +7,20 @@ so that a run killed anywhere in between does the rest of it when it is started 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, assert_never
 
 from ganlib.config import (
     R1,
     Config,
+    Custom,
     DiffAugment,
     GanConfig,
     HigherGamma,
     LowerRate,
     MoreAugmentation,
+    MorePacking,
     OtherNoise,
     Policy,
     Rescue,
@@ -30,6 +33,7 @@ from ganlib.training.snapshots import Snapshots
 from ganlib.training.spec import GanProblem, RunSpec
 
 FILE = "rescue.json"
+MOST_PACKED = 4
 
 
 class Attempt(Config):
@@ -78,10 +82,13 @@ def applied(spec: RunSpec, attempts: Sequence[Attempt]) -> RunSpec:
     return spec.model_copy(update={"problem": GanProblem(config=config)})
 
 
-def upcoming(config: GanConfig, attempts: Sequence[Attempt], settings: Rescue) -> Policy | None:
+def upcoming(
+    config: GanConfig, attempts: Sequence[Attempt], settings: Rescue, workers: int = 1
+) -> Policy | None:
     """The next policy of the list that changes anything and is not refused, if any is left.
 
-    `config` is the settings as they are by now. The list is walked once, in its order.
+    `config` is the settings as they are by now. The list is walked once, in its order. Passed over
+    is also what does not divide the share of each of `workers`.
     """
     if len(attempts) >= settings.attempts:
         return None
@@ -90,10 +97,11 @@ def upcoming(config: GanConfig, attempts: Sequence[Attempt], settings: Rescue) -
         if policy in used:
             continue
         try:
-            if changed(config, policy) != config:
-                return policy
+            then = changed(config, policy)
         except ConfigError:
             continue
+        if then != config and then.uneven(workers) is None:
+            return policy
     return None
 
 
@@ -108,6 +116,8 @@ def changed(config: GanConfig, policy: Policy) -> GanConfig:
             r1 = R1(gamma=start) if known is None else R1(gamma=known.gamma * factor)
             r1 = r1 if known is None else r1.model_copy(update={"every": known.every})
             return overlay(config, {"penalties.r1": r1})
+        case MorePacking():
+            return _packed(config)
         case MoreAugmentation():
             if config.augmentation is not None:
                 return config
@@ -116,6 +126,16 @@ def changed(config: GanConfig, policy: Policy) -> GanConfig:
             return overlay(config, {"seed": (config.seed + 1) % 2**31})
         case _:
             assert_never(policy)
+
+
+def _packed(config: GanConfig) -> GanConfig:
+    """As it is where nothing more divides the batch, or nobody knows what more channels mean."""
+    if isinstance(config.discriminator.network, Custom):
+        return config
+    for images in range(config.discriminator.packing + 1, MOST_PACKED + 1):
+        with suppress(ConfigError):
+            return overlay(config, {"discriminator.packing": images})
+    return config
 
 
 def before(snapshots: Snapshots, onset: int) -> int:

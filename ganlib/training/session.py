@@ -23,6 +23,7 @@ from ganlib.training.beside import Beside
 from ganlib.training.classifier_task import ClassifierTask
 from ganlib.training.evaluators import Evaluator
 from ganlib.training.gan_task import GanTask
+from ganlib.training.growth import widened
 from ganlib.training.guard import Guard
 from ganlib.training.journal import Tracker
 from ganlib.training.looking import Evaluated, Inside, Looking, Picture
@@ -42,6 +43,7 @@ class Session:
 
     With the task's state, and what `looking` and `guard` remember, they are all there is of a run;
     `window` is the last report's, `looked` the clock of the last evaluation that was asked for.
+    `attempts` are a rescue's so far; `titles` are further names of the pictures at some clocks.
     """
 
     spec: RunSpec
@@ -56,6 +58,8 @@ class Session:
     fit: str
     arithmetic: precision.Arithmetic
     guard: Guard | None = None
+    attempts: Sequence[Attempt] = ()
+    titles: dict[int, list[str]] = field(default_factory=dict)
     start: int = 0
     ended: Reason | None = None
     series: list[Reading] = field(default_factory=list)
@@ -91,19 +95,18 @@ class Session:
         stops = not isinstance(guard.settings, Record) and said.state == "collapsed"
         return self.agreed("collapsed", stops)
 
-    def rescued(self, clock: int, attempts: Sequence[Attempt]) -> Attempt | None:
-        """What is tried next, on every rank, with the samples as they are now; none if nothing.
-
-        `attempts` are those before.
-        """
+    def rescued(self, clock: int) -> Attempt | None:
+        """What is tried next, on every rank, with the samples as they are now; none if nothing."""
         config, guard = self.spec.config, self.guard
         if guard is None or not isinstance(config, GanConfig):
             return None
         policy = None
         if isinstance(guard.settings, Rescue):
-            policy = rescue.upcoming(config, attempts, guard.settings)
+            policy = rescue.upcoming(config, self.attempts, guard.settings, self.spec.workers)
         if policy is None:
             return None
+        self.title_end(clock)
+        self.titles.setdefault(clock, []).append(f"rescue-{len(self.attempts) + 1}-before")
         self.sample(clock)
         self.rest()
         said = guard.verdict
@@ -156,7 +159,13 @@ class Session:
 
     def _show(self, pictures: list[Picture]) -> None:
         for picture in pictures:
-            self.tracker.image(picture.clock, "samples", picture.png)
+            for title in ("samples", *self.titles.get(picture.clock, ())):
+                self.tracker.image(picture.clock, title, picture.png)
+
+    def title_end(self, clock: int) -> None:
+        """The picture at `clock` is what the last attempt of a rescue came to."""
+        if self.attempts:
+            self.titles[clock] = [f"rescue-{len(self.attempts)}-after"]
 
     def save(self, clock: int, ended: Reason | None) -> None:
         """Raises Diverged rather than publish a state that is not finite."""
@@ -188,6 +197,7 @@ class Session:
         if early and self.looked != clock:
             self.evaluate(clock)
         if early:
+            self.title_end(clock)
             self.sample(clock)
         self.rest()
         if early:
@@ -216,9 +226,9 @@ def begin(
     device: torch.device,
     tracker: Tracker,
     evaluator: Evaluator | None = None,
-    attempt: Attempt | None = None,
+    attempts: Sequence[Attempt] = (),
 ) -> Session:
-    """A session at its newest whole snapshot, or at the start; `attempt` is a rescue's last."""
+    """A session at its newest whole snapshot, or at the start; `attempts` are those of a rescue."""
     dataset = open_set(spec.dataset_folder, spec.dataset_fingerprint, spec.reading)
     train = open_images(dataset, "train", spec.reading, device)
     config = spec.config
@@ -261,11 +271,13 @@ def begin(
         fit=dataset.fit,
         arithmetic=arithmetic,
         guard=guard,
+        attempts=attempts,
     )
+    session.title_end(session.plan.total)
     if replicas.rank == 0:
         session.snapshots.store.tidy()
-        if attempt is not None:
-            rescue.settle(session.snapshots, attempt, session.belongs)
+        if attempts:
+            rescue.settle(session.snapshots, attempts[-1], session.belongs)
     replicas.barrier()
     if task.passes.reason:
         session.tracker.note(f"not compiled by {config.compile}: {task.passes.reason}")
@@ -322,7 +334,10 @@ def identity(belongs: dict[str, Any]) -> str:
 
 
 def _resume(session: Session) -> bool:
-    """Whether there was a snapshot to go on from; rank 0's choice counts for all."""
+    """Whether there was a snapshot to go on from; rank 0's choice counts for all.
+
+    In a rescue the discriminator may look at more images than it did then.
+    """
     replicas = session.replicas
     found = session.snapshots.latest(session.belongs, session.tracker.note)
     clock = replicas.agree(-1 if found is None else found.clock)
@@ -330,7 +345,10 @@ def _resume(session: Session) -> bool:
         return False
     if found is None or found.clock != clock:
         found = session.snapshots.read(clock)
-    session.task.load_state_dict(found.state)
+    state = found.state
+    if session.attempts and isinstance(session.task, GanTask):
+        state = widened(state, session.task.discriminator)
+    session.task.load_state_dict(state)
     session.start = clock
     session.ended = found.notes["ended"]
     session.series = [(int(at), dict(readings)) for at, readings in found.notes["series"]]
@@ -374,6 +392,7 @@ def _export(task: Task, folder: Path, outcome: Outcome, belongs: dict[str, Any],
     meta = {
         "clock": outcome.clock,
         "reason": outcome.reason,
+        "verdict": outcome.verdict,
         "readings": outcome.readings,
         "belongs": belongs,
         "fit": fit,

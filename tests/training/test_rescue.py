@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor
 
 from ganlib.config import (
     R1,
@@ -14,6 +18,7 @@ from ganlib.config import (
     HigherGamma,
     LowerRate,
     MoreAugmentation,
+    MorePacking,
     OtherNoise,
     Rescue,
     Stop,
@@ -24,14 +29,26 @@ from ganlib.errors import Collapsed
 from ganlib.storage import LocalStore
 from ganlib.training import MemoryTracker, rescue
 from ganlib.training.execute import execute
-from ganlib.training.loop import Report
+from ganlib.training.loop import Report, Snapshot
 from ganlib.training.snapshots import Snapshots
-from tests.training.conftest import spec_of
+from tests.training.conftest import often, spec_of
 from tests.training.test_guard import DETECTOR, FEW, GAN
 
 LOWER = LowerRate(factor=0.5)
 AGAIN = Rescue(every=1_024, detector=DETECTOR, policies=(LOWER, OtherNoise()), attempts=2)
 LOST = overlay(GAN, FEW | {"collapse": AGAIN})
+
+
+class Killed(BaseException):
+    pass
+
+
+def kill_at(clock: int) -> Callable[[object], None]:
+    def kill(moment: object) -> None:
+        if isinstance(moment, Snapshot) and moment.clock == clock:
+            raise Killed
+
+    return kill
 
 
 def attempt(policy: object, clock: int = 0) -> rescue.Attempt:
@@ -49,6 +66,24 @@ def test_policies_change_what_they_say() -> None:
     assert rescue.changed(lazy, HigherGamma(factor=5.0)).penalties.r1 == R1(gamma=10.0, every=4)
     assert rescue.changed(gan, MoreAugmentation()).augmentation == DiffAugment()
     assert rescue.changed(gan, OtherNoise()).seed == gan.seed + 1
+
+
+def test_a_pack_grows_to_what_divides_the_batch() -> None:
+    def then(changes: dict[str, object], workers: int = 1) -> int | None:
+        gan = overlay(GanConfig(batch_size=24), changes)
+        settings = Rescue(policies=(MorePacking(),))
+        if rescue.upcoming(gan, [], settings, workers) is None:
+            return None
+        return rescue.changed(gan, MorePacking()).discriminator.packing
+
+    assert then({}) == 2
+    assert then({"discriminator.packing": 2}) == 3
+    assert then({"discriminator.packing": 2, "batch_size": 64}) == 4
+    assert then({"discriminator.network.minibatch_stddev": 4, "batch_size": 32}) == 2
+    assert then({"discriminator.packing": 4}) is None
+    assert then({}, workers=8) is None  # three images each
+    own = {"kind": "custom", "build": "nets:build"}
+    assert then({"discriminator.network": own}) is None
 
 
 def test_the_list_is_walked_once_and_what_is_refused_or_idle_is_passed_over() -> None:
@@ -92,6 +127,16 @@ def test_each_policy_is_tried_and_then_the_run_has_failed(digits: Dataset, tmp_p
     tags = {k: v for line in tracker.of("tags") for k, v in line["values"].items()}
     assert tags["ganlib.rescue.1"] == str(made[0])
     assert tags["ganlib.rescue.2"].endswith("images with other_noise")
+    titles = {line["name"]: line for line in tracker.of("image") if line["name"] != "samples"}
+    assert {title: line["clock"] for title, line in titles.items()} == {
+        "rescue-1-before": made[0].collapsed_at,
+        "rescue-1-after": made[1].collapsed_at,
+        "rescue-2-before": made[1].collapsed_at,
+        "rescue-2-after": caught.value.clock,
+    }
+    assert titles["rescue-1-before"]["png"] != titles["rescue-2-after"]["png"]
+    (kept, *_) = tracker.of("artifact")
+    assert kept["path"] == str(tmp_path / rescue.FILE)
     model = json.loads((tmp_path / "model" / "network.json").read_text())
     trained = model["meta"]["belongs"]["config"]
     assert trained["generator"]["optimiser"]["learning_rate"] == pytest.approx(5e-3)
@@ -107,9 +152,6 @@ def test_a_rescue_that_was_killed_is_ended_by_the_next_start(
     digits: Dataset, tmp_path: Path
 ) -> None:
     """Whole, and killed just after its first rollback: the same attempts and the same end."""
-
-    class Killed(BaseException):
-        pass
 
     def end(folder: Path) -> str:
         with pytest.raises(Collapsed) as caught:
@@ -130,6 +172,29 @@ def test_a_rescue_that_was_killed_is_ended_by_the_next_start(
     assert len(rescue.made(spec)) == 1
     assert end(tmp_path / "parts") == whole
     assert rescue.made(spec) == rescue.made(spec_of(LOST, digits, tmp_path / "whole"))
+
+
+def test_a_grown_run_is_whole(digits: Dataset, tmp_path: Path) -> None:
+    """From one image to two at 512 images, killed once more after that, and the same as not."""
+    gan = overlay(LOST, {"cadence": often(256), "budget.images": 1_024})
+
+    def grown(folder: Path, stop: int | None = None) -> dict[str, Tensor]:
+        spec = spec_of(gan, digits, folder)
+        if not rescue.made(spec):
+            with suppress(Killed):
+                execute(spec, on_moment=kill_at(768))
+            rescue.note(spec, [attempt(MorePacking(), 512)])
+        with suppress(Killed):
+            execute(spec, on_moment=None if stop is None else kill_at(stop))
+        return Snapshots(LocalStore(folder / "snapshots")).read(stop or 1_024).state
+
+    whole = grown(tmp_path / "whole")
+    assert whole["discriminator.body.0.weight"].shape[1] == 2
+    grown(tmp_path / "parts", stop=768)
+    again = grown(tmp_path / "parts")
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+    model = json.loads((tmp_path / "whole" / "model" / "network.json").read_text())
+    assert model["meta"]["belongs"]["config"]["discriminator"]["packing"] == 2
 
 
 def test_attempts_of_other_settings_count_for_nothing(digits: Dataset, tmp_path: Path) -> None:

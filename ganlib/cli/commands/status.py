@@ -116,5 +116,11 @@ def _row(run: RunStatus) -> tuple[str | Text, ...]:
         Text(run.state, style=STYLES[run.state]),
         f"{run.images:,}{of}" if run.images or run.budget else "",
         time.strftime("%m-%d %H:%M:%S", time.localtime(run.started)),
-        run.description or run.verdict,
+        _words(run),
     )
+
+
+def _words(run: RunStatus) -> str:
+    """What it said last, and the last of its rescues."""
+    tried = f"rescue {len(run.rescues)}, as it {run.rescues[-1]}" if run.rescues else ""
+    return "; ".join(filter(None, (tried, run.description or run.verdict)))
