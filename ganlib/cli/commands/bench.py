@@ -10,6 +10,8 @@ import click
 from ganlib.cli.commands.bench_collapse import collapse
 from ganlib.cli.commands.bench_detector import detector
 from ganlib.cli.commands.bench_gans import gans
+from ganlib.cli.commands.bench_rescue import rescue
+from ganlib.cli.commands.bench_watch import watch
 from ganlib.cli.options import EPILOG, Options, common, data_folders
 from ganlib.cli.output import Answer
 
@@ -27,6 +29,8 @@ def bench() -> None:
 bench.add_command(collapse)
 bench.add_command(detector)
 bench.add_command(gans)
+bench.add_command(rescue)
+bench.add_command(watch)
 
 
 @bench.command(epilog=EPILOG)

@@ -1,0 +1,105 @@
+"""Whether a rescue saves runs that collapse, beside what else one could do, and what it costs.
+
+Every cell is one run with all that is done about it, kept when it is done.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from ganlib.bench.collapses import Ground
+from ganlib.bench.exact import share
+from ganlib.bench.salvage import ARMS, CAUSES, RECIPES, Cell, health, salvage
+from ganlib.storage import read_json, write_json
+
+Say = Callable[[str], None]
+Told = dict[str, Any]
+# Seeds that policies and causes were chosen on are below it.
+FIRST_SHOWN = 1_000
+TARGET = 0.9
+
+
+def bench_rescue(
+    out: Path,
+    *,
+    seeds: int,
+    first: int = FIRST_SHOWN,
+    recipes: Sequence[str] = tuple(RECIPES),
+    causes: Sequence[str] = tuple(CAUSES),
+    arms: Sequence[str] = ARMS,
+    search: tuple[Path, ...] = (),
+    say: Say = lambda text: None,
+) -> Told:
+    """A row for each cause, seed and arm, and what each arm comes to over all of them.
+
+    `alone` is the run that nobody helps; only where it does not end healthy there is something to
+    save. A judge whom the detector does not know says so, on 1,000 samples; see `health`. Each cell
+    is kept in `out` when it is done, and the same command goes on from there, also in a cell.
+    """
+    rows: list[Cell] = []
+    for recipe in recipes:
+        ground: Ground | None = None
+        for seed in range(first, first + seeds):
+            for cause in causes:
+                for arm in dict.fromkeys(("alone", *arms)):
+                    folder = out / "cells" / f"{recipe}-{cause.replace(' ', '-')}-{seed}" / arm
+                    if not (folder / "cell.json").exists():
+                        ground = ground or Ground.of(recipe, out, search)
+                        begun = time.process_time()
+                        cell = salvage(ground, recipe, cause, seed, arm, folder)
+                        cell |= {"cpu_s": round(time.process_time() - begun, 1)}
+                        write_json(folder / "cell.json", cell)
+                        say(f"{recipe}, {cause}, seed {seed}, {arm}: {cell['ended']}")
+                    rows.append(read_json(folder / "cell.json"))
+    told = account(rows)
+    return told | {
+        "first_seed": first,
+        "seeds": seeds,
+        "recipes": list(recipes),
+        "causes": list(causes),
+        "target": TARGET,
+        "passed": bool(told["arms"].get("rescue", {}).get("share", 0.0) >= TARGET),
+        "rows": rows,
+        "load_average": os.getloadavg()[0],
+    }
+
+
+def account(rows: Iterable[Cell]) -> Told:
+    """Of the runs that do not end healthy alone: what each arm saves, and for how many images.
+
+    `images` is the mean over runs that it saved, `budgets` the same in budgets of one run; `seen`
+    is the share of these runs that the detector told. With exact 95 % intervals.
+    """
+    kept = list(rows)
+    lost = {_run(row) for row in kept if row["arm"] == "alone" and not row["healthy"]}
+    alone = [row for row in kept if row["arm"] == "alone"]
+    arms: Told = {}
+    for arm in dict.fromkeys(row["arm"] for row in kept):
+        own = [row for row in kept if row["arm"] == arm and _run(row) in lost]
+        saved = [row for row in own if row["healthy"]]
+        arms[arm] = share(len(saved), len(own)) | {
+            "saved": len(saved),
+            "runs": len(own),
+            "images": fmean([row["images"] for row in saved]) if saved else math.nan,
+            "budgets": fmean([row["images"] / row["budget"] for row in saved])
+            if saved
+            else math.nan,
+        }
+    seen = [row for row in alone if _run(row) in lost and row["seen"] is not None]
+    return {
+        "runs": len(alone),
+        "collapsing": len(lost),
+        "seen": share(len(seen), len(lost)),
+        "arms": arms,
+        "health": health.__doc__,
+    }
+
+
+def _run(row: Cell) -> tuple[str, str, int]:
+    return row["recipe"], row["cause"], row["seed"]
