@@ -108,12 +108,13 @@ def run(
     command: str,
     flow_run_id: str | None,
     sweeping: bool = True,
+    origin: str = "",
 ) -> PipelineResult:
     """All stages up to `until`; finished ones answer from their records.
 
     Wrong values are refused before anything starts, whoever started the flow. The first call
     continues the run that the same command left unfinished. Without `sweeping` the configuration's
-    own settings are trained.
+    own settings are trained. `origin` is the snapshot, `RUN@CLOCK`, that the GAN goes on from.
     """
     place = str(Home.locate(home or None))
     with remains.noted(Path(place), flow_run_id), api.session(place):
@@ -124,7 +125,9 @@ def run(
         where = tasks.Place(home=place, fresh=fresh, pipeline=pipeline, flow_run_id=flow_run_id)
         with _true_end(pipeline, place, config):
             api.check(config, home=place, fresh=fresh, until=until)
-            _stages(progress, where, config, until, sweeping)
+            if origin:
+                api.check_snapshot(config, origin, home=place)
+            _stages(progress, where, config, until, sweeping, origin)
         result = progress.result()
         api.finish(pipeline, home=place, verdict=result.verdict, description=_sentence(result))
     publish.result(config, result)
@@ -132,7 +135,12 @@ def run(
 
 
 def _stages(
-    progress: _Progress, place: tasks.Place, config: PipelineConfig, until: Stage, sweeping: bool
+    progress: _Progress,
+    place: tasks.Place,
+    config: PipelineConfig,
+    until: Stage,
+    sweeping: bool,
+    origin: str,
 ) -> None:
     values, step = progress.values, progress.run
     sweeps_judge = config.sweep.target == "classifier"
@@ -162,7 +170,7 @@ def _stages(
             return
     winner = None if sweeps_judge else best
     candidate = values["candidate"] = step(
-        lambda: tasks.gan(place, config, dataset, judges, winner)
+        lambda: tasks.gan(place, config, dataset, judges, winner, origin)
     )
     if until == "gan":
         return

@@ -53,8 +53,9 @@ def gan(
     dataset: DatasetRef,
     judges: Judges,
     best: Best | None,
+    origin: str = "",
 ) -> StageResult[Candidate]:
-    return api.train_gan(config, dataset, judges, best, **dict(place))
+    return api.train_gan(config, dataset, judges, best, origin=origin, **dict(place))
 
 
 @stage_task("evaluate")

@@ -19,17 +19,26 @@ def train(
     fresh: bool = False,
     what: Literal["gan", "classifiers"] = "gan",
     sweep: bool = True,
+    origin: str = "",
 ) -> PipelineResult:
     """Train, and before it whatever is missing for it.
 
-    Without `sweep` the GAN is trained with the configuration's own settings.
+    Without `sweep` the GAN is trained with the configuration's own settings; so it is where it goes
+    on from a snapshot of another run, `origin`, which is RUN@CLOCK.
     """
     return chain.run(
         config,
         home,
         fresh,
         what,
-        command=f"train {what}" + ("" if sweep else " without sweep"),
+        command=" ".join(
+            [
+                f"train {what}",
+                *(["without sweep"] if not sweep else []),
+                *([f"from {origin}"] if origin else []),
+            ]
+        ),
         flow_run_id=flow_run.id,
-        sweeping=sweep,
+        sweeping=sweep and not origin,
+        origin=origin,
     )

@@ -44,6 +44,7 @@ __all__ = [
     "cancel",
     "check",
     "check_data",
+    "check_snapshot",
     "doctor",
     "evaluate",
     "finish",
@@ -58,6 +59,7 @@ __all__ = [
     "rollback",
     "sample",
     "session",
+    "snapshot_config",
     "status",
     "sweep",
     "train_classifiers",
@@ -251,16 +253,39 @@ def train_gan(
     judges: values.Judges,
     best: values.Best | None = None,
     *,
+    origin: str = "",
     home: Path | str | None = None,
     fresh: bool = False,
     pipeline: str | None = None,
     flow_run_id: str | None = None,
 ) -> values.StageResult[values.Candidate]:
-    """The generator, with the settings of `best` over the configuration's. May raise Diverged."""
+    """The generator, with the settings of `best` over the configuration's.
+
+    `origin` is `RUN@CLOCK`, a snapshot of another run to go on from: `snapshot_config` gives the
+    configuration to change. May raise Diverged, and Collapsed for a generator that ended so.
+    """
     from ganlib.stages import gan as stage
 
     with opened(config, "gan", home, fresh, pipeline, flow_run_id) as context:
-        return stage.run(context, dataset, judges, best)
+        return stage.run(context, dataset, judges, best, origin)
+
+
+def snapshot_config(origin: str, *, home: Path | str | None = None) -> PipelineConfig:
+    """What a run was trained with at a snapshot of it, `RUN@CLOCK`, the changes of a rescue too.
+
+    Raises NotFound for a run that is not there, and for a clock without a snapshot, naming those
+    there are.
+    """
+    from ganlib.stages import forks
+
+    return forks.fork(Home.existing(home), origin).config
+
+
+def check_snapshot(config: PipelineConfig, origin: str, *, home: Path | str | None = None) -> None:
+    """Raises ConfigError for settings that cannot go on from the snapshot `RUN@CLOCK`."""
+    from ganlib.stages import forks
+
+    forks.check(config.gan, forks.fork(Home.existing(home), origin))
 
 
 def evaluate(

@@ -43,9 +43,12 @@ def execute(
     command: str,
     stages: tuple[str, ...],
     load: Callable[[], Flow],
+    config: PipelineConfig | None = None,
     **parameters: Any,
 ) -> Answer:
     """Run the flow that `load` imports on `target`'s configuration, and tell how it ended.
+
+    With `config` it is that one, and `target` is what it is called.
 
     The configuration and the home are checked before anything is started. Prefect's server boots
     while Python imports.
@@ -55,7 +58,7 @@ def execute(
     from ganlib.storage import Home
 
     begun = time.time()
-    config = options.config(target)
+    config = options.config(target) if config is None else config
     home = Home.open(options.place)
     _room(home.root)
     api.check(config, home=home.root, fresh=options.fresh, until=stages[-1])

@@ -6,8 +6,9 @@ from typing import Any
 
 from ganlib.config import GanConfig, PipelineConfig, overlay
 from ganlib.errors import Collapsed
-from ganlib.stages import training_runs
+from ganlib.stages import forks, training_runs
 from ganlib.stages.context import Context
+from ganlib.stages.forks import Fork
 from ganlib.stages.keys import code
 from ganlib.stages.records import Work, run_stage
 from ganlib.stages.sessions import ray_log
@@ -44,21 +45,36 @@ def parts(
 
 
 def run(
-    context: Context, dataset: DatasetRef, judges: Judges, best: Best | None = None
+    context: Context,
+    dataset: DatasetRef,
+    judges: Judges,
+    best: Best | None = None,
+    origin: str = "",
 ) -> StageResult[Candidate]:
+    """`origin` is `RUN@CLOCK`, the snapshot to go on from, and part of the key where it is given.
+
+    Raises what `forks` does.
+    """
+    start, own = None, parts(context.home, context.config, dataset, judges, best)
+    if origin:
+        start = forks.fork(context.home, origin)
+        forks.check(settings(context.config, best), start)
+        own |= {"origin": {"name": start.name, "settings": start.digest}}
     return run_stage(
         context,
         "gan",
-        parts(context.home, context.config, dataset, judges, best),
+        own,
         Candidate,
-        lambda work: _train(work, dataset, judges, best),
+        lambda work: _train(work, dataset, judges, best, start),
         describe=_describe,
         verdict=lambda made: made.model.verdict or "done",
         images=settings(context.config, best).budget.images,
     )
 
 
-def _train(work: Work, dataset: DatasetRef, judges: Judges, best: Best | None) -> Candidate:
+def _train(
+    work: Work, dataset: DatasetRef, judges: Judges, best: Best | None, start: Fork | None
+) -> Candidate:
     """The stage's own journal is the training run's: workers append to it."""
     from ganlib.cluster import fit
 
@@ -66,6 +82,8 @@ def _train(work: Work, dataset: DatasetRef, judges: Judges, best: Best | None) -
     config, workers = settings(context.config, best), context.config.cluster.workers
     work.journal.params({"gan": config.model_dump(mode="json"), "workers": workers})
     work.journal.dataset(context.config.name, dataset.fingerprint, dataset.folder)
+    if start is not None:
+        work.journal.tags({"ganlib.from": start.name})
     spec = training_runs.spec(
         context,
         config,
@@ -74,6 +92,7 @@ def _train(work: Work, dataset: DatasetRef, judges: Judges, best: Best | None) -
         work.identity,
         workers=workers,
         judges=judges,
+        origin=None if start is None else start.origin,
     )
     outcome = fit(spec, context.config.cluster, workers=workers, log=ray_log(context.home))
     if outcome.series:

@@ -15,7 +15,7 @@ from ganlib.stages.context import Context
 from ganlib.stages.keys import model_fingerprint
 from ganlib.stages.values import Classifiers, DatasetRef, Judges, ModelRef, Networks
 from ganlib.storage import Home, read_json
-from ganlib.training import Journal, Outcome, RunIdentity, RunSpec
+from ganlib.training import Journal, Origin, Outcome, RunIdentity, RunSpec
 
 
 def selection(config: EvaluationConfig) -> EvaluationConfig:
@@ -46,6 +46,7 @@ def spec(
     *,
     workers: int,
     judges: Judges | None = None,
+    origin: Origin | None = None,
 ) -> RunSpec:
     """A run in `folder`; with `judges`, watched in the selector's features."""
     return RunSpec.of(
@@ -56,6 +57,7 @@ def spec(
         run_folder=str(folder),
         selector=_selector(judges) if judges else None,
         init_from=start(context.home, config)[0],
+        origin=origin,
         evaluation=selection(context.config.evaluation) if judges else EvaluationConfig(),
         threads=context.config.cluster.threads,
         workers=workers,

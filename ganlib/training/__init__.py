@@ -13,7 +13,7 @@ from ganlib.training.journal import (
     process_started,
     read_journal,
 )
-from ganlib.training.spec import ClassifierProblem, GanProblem, Outcome, RunSpec
+from ganlib.training.spec import ClassifierProblem, GanProblem, Origin, Outcome, RunSpec
 
 __all__ = [
     "ClassifierProblem",
@@ -21,6 +21,7 @@ __all__ = [
     "Journal",
     "MemoryTracker",
     "NullTracker",
+    "Origin",
     "Outcome",
     "RunIdentity",
     "RunSpec",

@@ -87,15 +87,16 @@ def upcoming(
 ) -> Policy | None:
     """The next policy of the list that changes anything and is not refused, if any is left.
 
-    `config` is the settings as they are by now. The list is walked once, in its order. Passed over
-    is also what does not divide the share of each of `workers`.
+    `config` is the settings as they are by now. The list is walked once, in its order: it goes on
+    behind the one that was used last. Passed over is also what does not divide the share of each of
+    `workers`.
     """
     if len(attempts) >= settings.attempts:
         return None
-    used = [attempt.policy for attempt in attempts]
-    for policy in settings.policies:
-        if policy in used:
-            continue
+    place = 0
+    for attempt in attempts:
+        place = settings.policies.index(attempt.policy, place) + 1
+    for policy in settings.policies[place:]:
         try:
             then = changed(config, policy)
         except ConfigError:

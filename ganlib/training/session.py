@@ -5,20 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, assert_never
 
 import torch
 from torch import Tensor
 
+from ganlib.collapse import Verdict
 from ganlib.config import GanConfig, Record, Rescue, fingerprint
 from ganlib.data import Dataset, Images, StoredImages, open_images, open_set
 from ganlib.determinism import Replicas
 from ganlib.errors import ConfigError, Diverged, NotFinite
 from ganlib.models import load_model
 from ganlib.storage import open_store, write_json
-from ganlib.training import evaluators, precision, rescue
+from ganlib.training import evaluators, forensics, precision, rescue
 from ganlib.training.beside import Beside
 from ganlib.training.classifier_task import ClassifierTask
 from ganlib.training.evaluators import Evaluator
@@ -29,8 +30,8 @@ from ganlib.training.journal import Tracker
 from ganlib.training.looking import Evaluated, Inside, Looking, Picture
 from ganlib.training.loop import Moment, Plan, Task, run
 from ganlib.training.rescue import Attempt
-from ganlib.training.snapshots import ELASTIC, Snapshots
-from ganlib.training.spec import ClassifierProblem, GanProblem, Outcome, Reason, RunSpec
+from ganlib.training.snapshots import ELASTIC, Snapshot, Snapshots
+from ganlib.training.spec import ClassifierProblem, GanProblem, Origin, Outcome, Reason, RunSpec
 from ganlib.training.stops import Reading, stalled
 from ganlib.training.watch import ClassifierWatch, GanWatch, selector_of
 
@@ -92,8 +93,22 @@ class Session:
             self.tracker.tags({"ganlib.collapse": str(said)})
         if said.state != before.state and "collapsed" in (said.state, before.state):
             self.tracker.note(f"{said}, seen at {clock:,} images")
+            if said.state == "collapsed":
+                self._keep_evidence(clock, said)
         stops = not isinstance(guard.settings, Record) and said.state == "collapsed"
         return self.agreed("collapsed", stops)
+
+    def _keep_evidence(self, clock: int, said: Verdict) -> None:
+        """Readings and snapshots around the onset, and a grid as it was seen; of all ranks."""
+        assert self.guard is not None
+        state = self.task.state_dict()
+        _check_finite(state, clock)
+        if self.replicas.rank == 0:
+            folder = Path(self.spec.run_folder)
+            forensics.keep(folder, self.snapshots, said, self.guard.series, state, self.belongs)
+        self._title(clock, "collapse")
+        if isinstance(self.guard.settings, Record):  # others are shown when they end or go back
+            self.sample(clock)
 
     def rescued(self, clock: int) -> Attempt | None:
         """What is tried next, on every rank, with the samples as they are now; none if nothing."""
@@ -106,7 +121,7 @@ class Session:
         if policy is None:
             return None
         self.title_end(clock)
-        self.titles.setdefault(clock, []).append(f"rescue-{len(self.attempts) + 1}-before")
+        self._title(clock, f"rescue-{len(self.attempts) + 1}-before")
         self.sample(clock)
         self.rest()
         said = guard.verdict
@@ -165,7 +180,12 @@ class Session:
     def title_end(self, clock: int) -> None:
         """The picture at `clock` is what the last attempt of a rescue came to."""
         if self.attempts:
-            self.titles[clock] = [f"rescue-{len(self.attempts)}-after"]
+            self._title(clock, f"rescue-{len(self.attempts)}-after")
+
+    def _title(self, clock: int, title: str) -> None:
+        given = self.titles.setdefault(clock, [])
+        if title not in given:
+            given.append(title)
 
     def save(self, clock: int, ended: Reason | None) -> None:
         """Raises Diverged rather than publish a state that is not finite."""
@@ -281,7 +301,11 @@ def begin(
     replicas.barrier()
     if task.passes.reason:
         session.tracker.note(f"not compiled by {config.compile}: {task.passes.reason}")
-    if not _resume(session) and spec.init_from:
+    if _resume(session):
+        return session
+    if spec.origin is not None:
+        _go_on(session, spec.origin)
+    elif spec.init_from:
         _start_from(task, Path(spec.init_from), spec.kind)
     return session
 
@@ -325,6 +349,7 @@ def belongs_to(spec: RunSpec) -> dict[str, Any]:
         "evaluation": spec.evaluation.model_dump(mode="json"),
         "threads": spec.threads,
         "workers": spec.workers,
+        **({} if spec.origin is None else {"origin": spec.origin.model_dump(mode="json")}),
     }
 
 
@@ -334,10 +359,7 @@ def identity(belongs: dict[str, Any]) -> str:
 
 
 def _resume(session: Session) -> bool:
-    """Whether there was a snapshot to go on from; rank 0's choice counts for all.
-
-    In a rescue the discriminator may look at more images than it did then.
-    """
+    """Whether there was a snapshot to go on from; rank 0's choice counts for all."""
     replicas = session.replicas
     found = session.snapshots.latest(session.belongs, session.tracker.note)
     clock = replicas.agree(-1 if found is None else found.clock)
@@ -345,11 +367,7 @@ def _resume(session: Session) -> bool:
         return False
     if found is None or found.clock != clock:
         found = session.snapshots.read(clock)
-    state = found.state
-    if session.attempts and isinstance(session.task, GanTask):
-        state = widened(state, session.task.discriminator)
-    session.task.load_state_dict(state)
-    session.start = clock
+    _take(session, found)
     session.ended = found.notes["ended"]
     session.series = [(int(at), dict(readings)) for at, readings in found.notes["series"]]
     session.play = [(int(at), dict(readings)) for at, readings in found.notes.get("play", [])]
@@ -358,11 +376,37 @@ def _resume(session: Session) -> bool:
     asked = [int(one["clock"]) for one in pending if one["what"] == "readings"]
     session.looked = max([session.told, *asked])
     session.looking.resume(pending, found.state)
-    if session.guard is not None:
-        seen = found.notes.get("collapse", [])
-        session.guard.resume(clock, [(int(at), dict(values)) for at, values in seen])
     session.tracker.note(f"resumed at {clock} images")
     return True
+
+
+def _go_on(session: Session, origin: Origin) -> None:
+    """From another run's snapshot: a declared change of everything but shapes."""
+    found = forensics.read(Path(origin.folder), origin.clock)
+    fresh = {k: v for k, v in session.task.state_dict().items() if k not in found.state}
+    started = {name: tensor for name, tensor in fresh.items() if name.startswith("sight.")}
+    try:
+        _take(session, replace(found, state=found.state | started))
+    except (RuntimeError, KeyError) as error:
+        raise ConfigError(
+            f"the snapshot at {origin.clock} images in {origin.folder} has other shapes: "
+            f"{str(error).splitlines()[-1].strip()}",
+            where="gan",
+            hint="networks stay as they were",
+        ) from None
+    session.tracker.note(f"goes on from {origin.folder} at {origin.clock} images")
+
+
+def _take(session: Session, found: Snapshot) -> None:
+    """Weights, moments and what the guard has read; the discriminator may see more images now."""
+    state = found.state
+    if isinstance(session.task, GanTask) and (session.attempts or session.spec.origin):
+        state = widened(state, session.task.discriminator)
+    session.task.load_state_dict(state)
+    session.start = found.clock
+    if session.guard is not None:
+        seen = found.notes.get("collapse", [])
+        session.guard.resume(found.clock, [(int(at), dict(values)) for at, values in seen])
 
 
 def _start_from(task: GanTask | ClassifierTask, folder: Path, kind: str) -> None:

@@ -37,13 +37,21 @@ Selector = str | NetworkFeatures
 """The folder of an exported classifier, or the settings of a network that knows no classes."""
 
 
+class Origin(Config):
+    """A snapshot of another run: the folder of that run, and the clock in images."""
+
+    folder: str
+    clock: int
+
+
 class RunSpec(Config):
     """One run. All paths are absolute; everything a run's numbers depend on is in here.
 
     `selector` is the exported classifier, or the network that knows no classes, in whose features a
     GAN is watched; without one there are no readings but the losses. `init_from` is an exported
-    model whose weights are the start. `reading` says where the images are kept meanwhile, on which
-    no number depends.
+    model whose weights are the start, and `origin` a snapshot of another run, from whose clock,
+    weights and moments this one goes on. `reading` says where the images are kept meanwhile, on
+    which no number depends.
     `spool` is the folder of journals, for a worker that is given no tracker.
     """
 
@@ -53,6 +61,7 @@ class RunSpec(Config):
     run_folder: str
     selector: Selector | None = None
     init_from: str | None = None
+    origin: Origin | None = None
     reading: Reading = Reading()
     evaluation: EvaluationConfig = EvaluationConfig()
     threads: int = Field(default=1, ge=1)

@@ -23,10 +23,12 @@ from ganlib.config import (
 )
 from ganlib.data import Dataset
 from ganlib.determinism import Replicas
-from ganlib.errors import Collapsed
-from ganlib.training import MemoryTracker, RunSpec
+from ganlib.errors import Collapsed, ConfigError
+from ganlib.storage import LocalStore
+from ganlib.training import MemoryTracker, Origin, RunSpec, forensics
 from ganlib.training.execute import execute
 from ganlib.training.loop import Report
+from ganlib.training.snapshots import Snapshots
 from tests.ranks import on_ranks
 from tests.training.conftest import often, spec_of
 
@@ -159,6 +161,39 @@ def test_a_collapsed_run_ends_as_failed_and_leaves_its_evidence(
             execute(spec, tracker=again)
         assert repeated.value.told == caught.value.told
         assert readings(again) == {}
+
+
+def test_the_onset_of_a_recorded_collapse_is_kept(digits: Dataset, tmp_path: Path) -> None:
+    """Long after the run's own snapshots of it are gone; and another run goes on from there."""
+    recorded = Record(every=512, detector=DETECTOR)
+    changes = FEW | {"collapse": recorded, "budget.images": 6_144, "cadence": often(512)}
+    config, tracker = overlay(GAN, changes | {"ema.half_life": 0}), MemoryTracker()
+    execute(spec_of(config, digits, tmp_path / "lost"), tracker=tracker)
+    (kept, *_) = sorted((tmp_path / "lost" / "forensics").iterdir())
+    told = json.loads((kept / "readings.json").read_text())
+    seen = int(kept.name)
+    assert told["said"].startswith("collapsed (")
+    assert told["series"][-1][0] == seen
+    assert any(line["clock"] == seen for line in tracker.of("image") if line["name"] == "collapse")
+    there = forensics.clocks(tmp_path / "lost")
+    assert {seen, 5_120, 5_632, 6_144} <= there.keys()
+    slower = overlay(config, {"generator.optimiser.learning_rate": 1e-3, "seed": 9})
+    origin = Origin(folder=str(tmp_path / "lost"), clock=seen)
+
+    def further(folder: Path, **changes: object) -> MemoryTracker:
+        spec, tracker = spec_of(slower, digits, folder, origin=origin), MemoryTracker()
+        execute(spec, tracker=tracker, **changes)
+        return tracker
+
+    whole = further(tmp_path / "further")
+    clocks = [line["clock"] for line in whole.of("metrics")]
+    assert min(clocks) > seen
+    assert min(readings(whole)) == seen + 512
+    state = Snapshots(LocalStore(tmp_path / "further" / "snapshots")).read(6_144)
+    assert state.belongs["origin"]["clock"] == seen
+    other = overlay(slower, {"discriminator.network.width": 16})
+    with pytest.raises(ConfigError, match=r"has other shapes: .*body"):
+        execute(spec_of(other, digits, tmp_path / "other", origin=origin))
 
 
 def test_a_recorded_collapse_is_the_verdict_of_a_run_that_ends_by_its_budget(

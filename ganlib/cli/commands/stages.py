@@ -21,17 +21,53 @@ target_argument = click.argument("target", metavar="[RECIPE | FILE.yaml | FOLDER
     default="gan",
     help="Stop after the classifiers, or go on to the GAN (the default).",
 )
+@click.option(
+    "--from",
+    "origin",
+    metavar="RUN@CLOCK",
+    help="Go on from a snapshot of another run, with the settings it had there and --set.",
+)
 @pipeline.NO_SWEEP
 @target_argument
-def train(options: Options, target: str | None, only: str, no_sweep: bool) -> Answer:
+def train(
+    options: Options, target: str | None, only: str, origin: str | None, no_sweep: bool
+) -> Answer:
     """Train the classifiers and the GAN, with the settings that won the sweep.
+
+    With --from the GAN goes on from where another run was at so many images, in a run of its own.
+    Snapshots around a collapse are kept for it.
 
     \b
     ganlib train digits --only classifiers
     ganlib train digits --no-sweep --set gan.budget.images=20000
+    ganlib train --from p-0123456789ab@40000 --set gan.generator.optimiser.learning_rate=2e-4
     """
+    if origin is not None:
+        return _go_on(options, target, only, origin)
     stages = pipeline.stages_until(only, sweeping=not no_sweep)
     return pipeline.execute(options, target, "train", stages, _train, what=only, sweep=not no_sweep)
+
+
+def _go_on(options: Options, target: str | None, only: str, origin: str) -> Answer:
+    if target is not None or only != "gan":
+        raise click.UsageError("--from takes the settings of its run: give no recipe, nor --only")
+    from ganlib import api
+    from ganlib.config import overlay, parse_assignments
+
+    before = api.snapshot_config(origin, home=options.place)
+    config = overlay(before, parse_assignments(options.assignments))
+    api.check_snapshot(config, origin, home=options.place)
+    return pipeline.execute(
+        options,
+        before.name,
+        "train",
+        pipeline.stages_until("gan", sweeping=False),
+        _train,
+        config=config,
+        what="gan",
+        sweep=False,
+        origin=origin,
+    )
 
 
 @click.command(epilog=EPILOG)
