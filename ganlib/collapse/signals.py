@@ -18,6 +18,7 @@ from ganlib.metrics.support import near_radius
 
 WIDEST = 16  # pixels: finer detail tells nothing of variety
 NEIGHBOURS = 5
+MOST_CLASSES = 20  # whose shares are told one by one
 LEAST_OF_CLASS = 3  # samples, for the spread of a class to be told
 
 
@@ -169,7 +170,8 @@ class Reference:
 
         Values as they are, before they are held against what real samples score. Class entropy is
         in nats; `least_share` is the smallest share of a class over its share among the real ones,
-        `spread` and `least_spread` the mean and smallest variance inside a class over the real one.
+        `spread` and `least_spread` the mean and smallest variance inside a class over the real one,
+        `share/0` and so on the share of each class, where there are at most 20.
         """
         found = _named("pixels", self.pixels.measure(sample.pixel_NF))
         if self.features is not None and sample.feature_NF is not None:
@@ -183,6 +185,8 @@ class Reference:
             there_K = self.share_K > 0
             found["entropy"] = entropy(share_K)
             found["least_share"] = float((share_K[there_K] / self.share_K[there_K]).min())
+            if len(share_K) <= MOST_CLASSES:
+                found |= {f"share/{label}": share for label, share in enumerate(share_K.tolist())}
         label_N = sample.of_class()
         if self.spread_K is not None and label_N is not None:
             spread_K = class_spread(_space(sample), label_N, len(self.spread_K))

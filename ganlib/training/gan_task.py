@@ -160,7 +160,7 @@ class GanTask:
         self.discriminator_optimiser.step(losses(), at.rate, at.replicas)
         signs = torch.stack([one.pop("signs") for one in told]).sum()
         self.sight.learn(signs, len(whole.label_N), number, at.replicas)
-        return mean(told)
+        return mean(told) | {"slope_discriminator": self.discriminator_optimiser.slope()}
 
     def _discriminator_loss(self, half: Half, due: Sequence[Penalty]) -> tuple[Tensor, Scalars]:
         with torch.no_grad():

@@ -28,6 +28,7 @@ BESIDE = {
     "loss_discriminator": "losses/discriminator",
     "loss_generator": "losses/generator",
     "win_rate": "play/win_rate",
+    "slope_discriminator": "play/slope_discriminator",
     "slope_generator": "play/slope_generator",
 }
 

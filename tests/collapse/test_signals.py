@@ -65,6 +65,9 @@ def test_a_dropped_class_is_seen_by_a_judge_alone(digits, judge):
         assert dropped[f"pixels/{name}"] == pytest.approx(whole[f"pixels/{name}"], rel=0.15)
     assert dropped["classes/least_share"] < 0.1 < 0.3 < whole["classes/least_share"]
     assert dropped["classes/entropy"] < whole["classes/entropy"] - 0.05
+    shares = [dropped[f"classes/share/{k}"] for k in range(10)]
+    assert sum(shares) == pytest.approx(1)
+    assert min(shares) == shares[3] < 0.02
 
 
 def test_one_image_per_class_is_seen_inside_classes(digits):

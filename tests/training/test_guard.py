@@ -62,6 +62,9 @@ def test_readings_are_taken_at_reports_and_told(
     assert list(found) == [256, 512, 768, 1024]
     assert {name.split("/")[1] for name in found[256]} == SPACES
     assert 0 < found[1024]["collapse/pixels/variance"] < 3
+    for name in ("slope_discriminator", "slope_generator", "win_rate"):
+        assert found[1024][f"collapse/play/{name}"] > 0
+    assert sum(found[1024][f"collapse/classes/share/{k}"] for k in range(10)) == pytest.approx(1)
     assert outcome.collapse.startswith("warming up (")
     assert outcome.verdict == ""
     (tag, *_) = tracker.of("tags")
