@@ -18,3 +18,6 @@ Name = Literal[
     "best",
 ]
 Protocol = Literal["paper", "ours"]
+Stacked = Literal["stacked-mnist", "stacked-mnist-hard"]
+StackedName = Literal["plain", "pacgan2", "best"]
+Narrow = Literal["quarter", "half"]

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from ganlib.bench.names import Name, Plane, Protocol
+from ganlib.bench.names import Name, Narrow, Plane, Protocol, Stacked, StackedName
+from ganlib.cli.commands import bench_stacked
 from ganlib.cli.options import EPILOG, Options, common
 from ganlib.cli.output import Answer
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-BENCHMARKS = get_args(Plane)
-METHODS = get_args(Name)
+PLANES, STACKED = get_args(Plane), get_args(Stacked)
+METHODS, STACKED_METHODS = get_args(Name), get_args(StackedName)
 PROTOCOLS = get_args(Protocol)
 COLUMNS = (
     "method",
@@ -32,20 +33,29 @@ COLUMNS = (
 
 @click.command(epilog=EPILOG)
 @common
-@click.argument("benchmark", type=click.Choice(BENCHMARKS))
+@click.argument("benchmark", type=click.Choice([*PLANES, *STACKED]))
 @click.option(
     "--method",
-    "methods",
+    "names",
     default="best",
     show_default=True,
     metavar="NAME,NAME,...",
-    callback=lambda _context, _parameter, text: _methods(text),
-    help=f"Of {', '.join(METHODS)}, or all.",
+    help=f"Of {', '.join(METHODS)}, or all; of stacks {', '.join(STACKED_METHODS)}.",
 )
-@click.option("--seeds", default=10, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--seeds", type=click.IntRange(1, 1000), help="[default: 10; of stacks 1]")
 @click.option("--first-seed", default=0, show_default=True, type=click.IntRange(0))
 @click.option("--protocol", type=click.Choice(PROTOCOLS), default="ours", show_default=True)
 @click.option("--iterations", type=click.IntRange(1), help="In place of the protocol's.")
+@click.option(
+    "--minutes", type=click.FloatRange(0.01), help="Of stacks, for each seed.  [default: 60]"
+)
+@click.option("--images", type=click.IntRange(1), help="Of stacks: at most so many.")
+@click.option(
+    "--discriminator",
+    "narrow",
+    type=click.Choice(get_args(Narrow)),
+    help="Of stacked-mnist-hard: of the generator's width.  [default: quarter]",
+)
 @click.option(
     "--out",
     metavar="DIR",
@@ -55,25 +65,69 @@ COLUMNS = (
 )
 def collapse(
     options: Options,
-    benchmark: Plane,
-    methods: tuple[Name, ...],
-    seeds: int,
+    benchmark: Plane | Stacked,
+    names: str,
+    seeds: int | None,
     first_seed: int,
     protocol: Protocol,
     iterations: int | None,
+    minutes: float | None,
+    images: int | None,
+    narrow: Narrow | None,
     out: Path | None,
 ) -> Answer:
     """Modes a GAN finds and keeps: the literature's benchmarks, beside the papers' numbers.
 
-    Modes found, samples within 3 sigma of one, reverse KL from equal shares, what a perfect sampler
-    scores there at as many samples, and how wide the modes are. Means over seeds, with standard
-    errors. All seeds of a method learn at once on one thread. --set changes a method:
-    --set latent=64.
+    ring, grid and grid100: modes found, samples within 3 sigma of one, reverse KL from equal
+    shares, what a perfect sampler scores there at as many samples, and how wide the modes are.
+    Means over seeds, with standard errors. All seeds of a method learn at once on one thread. --set
+    changes a method: --set latent=64.
+
+    stacked-mnist: a thousand modes of three digits each, also counted only where the judge is sure;
+    stacked-mnist-hard has the papers' small networks. MNIST is looked for in GANLIB_DATA. Seed
+    after seed, on one thread or on a GPU; --set changes the GAN:
+    --set discriminator.packing=4.
 
     \b
     ganlib bench collapse ring --method plain,pacgan2 --seeds 10 --json
     ganlib bench collapse ring --method plain --seeds 1 --protocol paper --out paper-ring
+    ganlib bench collapse stacked-mnist --method plain,best --minutes 60 --out stacks --json
+    ganlib bench collapse stacked-mnist-hard --discriminator half --minutes 20
     """
+    seen = range(first_seed, first_seed + (seeds or (10 if benchmark in PLANES else 1)))
+    if benchmark == "stacked-mnist" or benchmark == "stacked-mnist-hard":
+        _refuse("of ring, grid and grid100", iterations=iterations)
+        if benchmark == "stacked-mnist":
+            _refuse("of stacked-mnist-hard", discriminator=narrow)
+        asked = _methods(names, STACKED_METHODS)
+        root = out or Path("bench-collapse") / "-".join(
+            [benchmark, protocol, *([narrow] if narrow else [])]
+        )
+        return bench_stacked.answer(
+            root / asked[0] if out is None and len(asked) == 1 else root,
+            shared=root,
+            options=options,
+            benchmark=benchmark,
+            methods=asked,
+            seeds=seen,
+            protocol=protocol,
+            narrow=narrow or "quarter",
+            minutes=minutes or 60.0,
+            images=images,
+        )
+    _refuse("of stacks", minutes=minutes, images=images, discriminator=narrow)
+    return _planes(options, benchmark, _methods(names, METHODS), seen, protocol, iterations, out)
+
+
+def _planes(
+    options: Options,
+    benchmark: Plane,
+    methods: tuple[Name, ...],
+    seeds: range,
+    protocol: Protocol,
+    iterations: int | None,
+    out: Path | None,
+) -> Answer:
     from ganlib.bench.collapse import bench_collapse
 
     place = out or Path("bench-collapse") / f"{benchmark}-{protocol}"
@@ -81,7 +135,7 @@ def collapse(
         place / methods[0] if out is None and len(methods) == 1 else place,
         benchmark=benchmark,
         methods=methods,
-        seeds=range(first_seed, first_seed + seeds),
+        seeds=seeds,
         protocol=protocol,
         iterations=iterations,
         settings=options.assignments,
@@ -99,12 +153,19 @@ def collapse(
     return Answer(told, 0, show)
 
 
-def _methods(text: str) -> tuple[str, ...]:
+def _refuse(whose: str, **given: object) -> None:
+    """Raises click.BadParameter for an option that is given and does not go with the benchmark."""
+    for name, value in given.items():
+        if value is not None:
+            raise click.BadParameter(f"--{name} is {whose}")
+
+
+def _methods(text: str, known: tuple[str, ...]) -> tuple[Any, ...]:
     """In the order given; raises click.BadParameter for a name that is none."""
-    names = METHODS if text == "all" else tuple(dict.fromkeys(text.split(",")))
+    names = known if text == "all" else tuple(dict.fromkeys(text.split(",")))
     for name in names:
-        if name not in METHODS:
-            raise click.BadParameter(f"{name!r} is none of {', '.join(METHODS)}, all")
+        if name not in known:
+            raise click.BadParameter(f"{name!r} is none of {', '.join(known)}, all")
     return names
 
 
@@ -116,11 +177,11 @@ def _rows(told: Mapping[str, Any]) -> list[tuple[str, ...]]:
         rows.append(
             (
                 name,
-                f"{_number(found['modes'], 1)} of {cell['all_modes']}",
-                _number(found["quality"], 2, 100),
-                _number(found["divergence"], 4),
-                _number(found["divergence_above_floor"], 4),
-                _number(found["sigma_ratio"], 3),
+                f"{number(found['modes'], 1)} of {cell['all_modes']}",
+                number(found["quality"], 2, 100),
+                number(found["divergence"], 4),
+                number(found["divergence_above_floor"], 4),
+                number(found["sigma_ratio"], 3),
                 f"{cell['seconds']:.0f}",
                 f"{cell['load_average']:.1f}",
             )
@@ -134,7 +195,7 @@ def _rows(told: Mapping[str, Any]) -> list[tuple[str, ...]]:
     return rows
 
 
-def _number(found: Mapping[str, Any], digits: int, scale: float = 1) -> str:
+def number(found: Mapping[str, Any], digits: int, scale: float = 1) -> str:
     """`0.12 +- 0.01`, the mean alone of one seed, `none` of none."""
     if found["mean"] is None:
         return "none"
