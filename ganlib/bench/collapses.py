@@ -5,23 +5,40 @@ N images, K classes
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Mapping
+import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load, save
 
+from ganlib.bench.mechanisms import BASES, MECHANISMS, Mechanism, file_of, learnt
 from ganlib.bench.scarce import CPU, FAR
+from ganlib.collapse.null import to_json
 from ganlib.collapse.signals import class_spread
-from ganlib.config import Cadence, ClassifierConfig, PipelineConfig, Record, load_recipe, overlay
+from ganlib.config import (
+    Cadence,
+    ClassifierConfig,
+    PipelineConfig,
+    Record,
+    fingerprint,
+    load_recipe,
+    overlay,
+)
 from ganlib.data import Dataset, Images, prepare
 from ganlib.determinism import Replicas, sub_seed
-from ganlib.evaluation import ClassifierExtractor, Reference, sample_sets
+from ganlib.errors import Diverged, NotFound
+from ganlib.evaluation import ClassifierExtractor, Reference, balanced_labels, generate
+from ganlib.evaluation.pictures import grid
 from ganlib.evaluation.reference import build
-from ganlib.metrics import class_shares, present
+from ganlib.evaluation.sampling import blind, grid_labels, sample_seeds
+from ganlib.metrics import class_shares, coverage, present
 from ganlib.models import load_model
+from ganlib.storage import read_json, write_bytes, write_json
 from ganlib.training import RunSpec, precision
 from ganlib.training.execute import execute
 from ganlib.training.gan_task import GanTask
@@ -29,199 +46,266 @@ from ganlib.training.guard import Guard
 from ganlib.training.loop import Plan, Report, run
 
 READINGS = 20
+OWN = 512  # images between the readings of a run that goes on
 JUDGED = 1_000
-FEW = 2  # images of each class
-
-RACING: dict[str, Any] = {
-    "generator.optimiser": {"kind": "adam", "learning_rate": 1e-2, "beta1": 0.9},
-    "discriminator.optimiser": {"kind": "adam", "learning_rate": 2e-4, "beta1": 0.9},
+COLUMNS = 10
+STATE = "state.safetensors"
+# Far higher rates than a long training takes: what counts is to be good after 300 steps.
+GAN: dict[str, Any] = {
+    "generator.network.width": 16,
+    "discriminator.network.width": 16,
+    "generator.optimiser.learning_rate": 8e-3,
+    "discriminator.optimiser.learning_rate": 8e-3,
+    "ema.half_life": 1_000,
+    "batch_size": 128,
+    "budget.images": 38_400,
+    "precision": "float32",
 }
-SLOW = {"kind": "adam", "learning_rate": 2e-4, "beta1": 0.5}
-RECIPES: dict[str, dict[str, Any]] = {
-    "digits": {"budget.images": 60_000},
-    "mnist": {
-        "budget.images": 40_000,
-        "generator.network.width": 16,
-        "discriminator.network.width": 16,
-    },
+# At 16 pixels 300 steps cover half as much of MNIST as real images do; digits at 8 nearly all.
+EIGHT: dict[str, Any] = {
+    "data.size": 8,
+    "classifier.network": {"kind": "resnet", "width": 16, "blocks": 1},
+    "classifier.budget.images": 40_000,
 }
+SELECTOR = {"network": {"kind": "resnet", "width": 8, "blocks": 1}}
 
 
 @dataclass(frozen=True)
-class Mechanism:
-    """What makes a run collapse, or what sort of healthy run it is.
+class Scene:
+    """A recipe with changes of its own and of its GAN."""
 
-    `changes` are of the recipe's GAN, `later` of its optimisers from the middle of the budget on.
-    With `few` it learns from two images of each class, with `dropped` one class is not learnt.
-    """
-
-    collapses: bool
+    recipe: str
     changes: Mapping[str, Any] = field(default_factory=dict)
-    later: Mapping[str, Any] = field(default_factory=dict)
-    few: bool = False
-    dropped: bool = False
+    gan: Mapping[str, Any] = field(default_factory=dict)
 
 
-MECHANISMS = {
-    "as the recipe stands": Mechanism(False),
-    "slow": Mechanism(
-        False,
-        {
-            "generator.optimiser.learning_rate": 3e-4,
-            "discriminator.optimiser.learning_rate": 3e-4,
-        },
-    ),
-    "without classes": Mechanism(
-        False,
-        {
-            "generator.network.conditioning": "none",
-            "discriminator.network.conditioning": "none",
-        },
-    ),
-    "rates": Mechanism(True, {"discriminator.network.norm": "none", **RACING}),
-    "class planes": Mechanism(
-        True,
-        {
-            "discriminator.network.norm": "batch",
-            "discriminator.network.conditioning": "concatenation",
-            "loss": {"kind": "non_saturating"},
-            "generator.optimiser": SLOW,
-            "discriminator.optimiser": SLOW,
-        },
-    ),
-    "few images": Mechanism(True, {"augmentation": {"kind": "diffaugment"}}, few=True),
-    "class drop": Mechanism(True, dropped=True),
-    "late rates": Mechanism(True, later=RACING),
+SCENES = {
+    "digits": Scene("digits", {}, GAN),
+    "mnist": Scene("mnist", EIGHT, GAN),
+    "fashion-mnist": Scene("fashion-mnist", EIGHT, GAN),
+    "cifar10": Scene("cifar10", EIGHT, GAN),
+    "flowers5": Scene("folder", EIGHT, GAN),
 }
 
 
 @dataclass(frozen=True)
 class Ground:
-    """A dataset with its judge, which tells the truth, and the selector the detector looks by."""
+    """A scene's images with their judge, which tells the truth, and the detector's selector.
 
+    The selector is a narrower network of other weights, and the judge holds samples against test
+    and validation images: the detector knows neither.
+    """
+
+    scene: Scene
     config: PipelineConfig
     dataset: Dataset
+    train: Images
     judge: ClassifierExtractor
     selector: str
     truth: Reference
 
     @staticmethod
     def of(name: str, out: Path, search: tuple[Path, ...]) -> Ground:
-        """Trained in `out`, unless they are there."""
-        config = load_recipe(name)
+        """Trained in `out`, unless they are there. Raises NotFound where there are no images."""
+        scene = SCENES[name]
+        config = overlay(load_recipe(scene.recipe), scene.changes)
+        if name == "flowers5":
+            config = overlay(config, {"data.source.path": str(_flowers(search, out / "pictures"))})
         dataset = prepare(config.data, out / "data", search=search)
-        models = [_classifier(config.classifier, dataset, out / name, n) for n in (0, 1)]
-        judge = ClassifierExtractor(load_model(Path(models[0])), "judge:features")
-        held = dataset.load("test")
+        judge = _classifier(config.classifier, dataset, out / name)
+        other = overlay(config.classifier, {**SELECTOR, "seed": config.classifier.seed + 1})
+        selector = _classifier(other, dataset, out / name)
+        loaded = ClassifierExtractor(load_model(Path(judge)), "judge:features")
+        train = dataset.load("train")
+        held = [dataset.load(split) for split in ("test", "validation")]
         truth = build(
-            held.image_NHWC,
-            held.label_N,
-            judge,
-            min(JUDGED, len(held)),
+            torch.cat([images.image_NHWC for images in held]),
+            torch.cat([images.label_N for images in held]),
+            loaded,
+            min(JUDGED, sum(map(len, held))),
             config.evaluation.seed,
-            other_NHWC=dataset.load("train").image_NHWC,
+            other_NHWC=train.image_NHWC,
         )
-        return Ground(config, dataset, judge, models[1], truth)
+        return Ground(scene, config, dataset, train, loaded, selector, truth)
+
+    def judged(self, task: GanTask) -> dict[str, float]:
+        """Shares of what real images have: coverage, classes, and the variance inside them."""
+        evaluation, real, classes = self.config.evaluation, self.truth, len(self.dataset.classes)
+        label_N = balanced_labels(real.samples, real.shares())
+        seed_N = sample_seeds(evaluation.seed, torch.arange(real.samples))
+        feature_NF, logits_NK = self.judge(generate(task.average, seed_N, label_N))
+        of_class_N = logits_NK.argmax(1) if blind(task.average, classes) else label_N
+        k, real_NF = evaluation.neighbours, real.real.feature_NF
+        covered = coverage(real_NF, feature_NF, k, real_squared_radius_N=real.squared_radii(k))
+        share_K = class_shares(logits_NK.argmax(1), classes)
+        spread_K = class_spread(feature_NF, of_class_N, classes)
+        real_K = class_spread(real_NF, real.real.label_N, classes)
+        return {
+            "coverage": covered / real.floor(k).coverage,
+            "classes": present(share_K, real.shares(), evaluation.present_share) / classes,
+            "spread": float((spread_K / real_K).nanmean()),
+        }
 
 
-def _classifier(config: ClassifierConfig, dataset: Dataset, out: Path, number: int) -> str:
-    config = config.model_copy(update={"seed": config.seed + number})
+def _flowers(search: tuple[Path, ...], folder: Path) -> Path:
+    for root in search:
+        archive = root / "flowers5" / "flowers5_128.zip"
+        if archive.is_file():
+            if not (folder / "flowers5" / "test").is_dir():
+                with zipfile.ZipFile(archive) as packed:
+                    packed.extractall(folder)
+            return folder / "flowers5"
+    raise NotFound(
+        "there is no flowers5/flowers5_128.zip",
+        where="GANLIB_DATA",
+        hint="set GANLIB_DATA to the folder that holds it, or leave flowers5 out by --dataset",
+    )
+
+
+def _classifier(config: ClassifierConfig, dataset: Dataset, out: Path) -> str:
+    folder = out / f"classifier-{fingerprint(config, dataset.fingerprint)[:8]}"
     spec = RunSpec.of(
         config,
         dataset_folder=str(dataset.folder),
         dataset_fingerprint=dataset.fingerprint,
-        run_folder=str((out / f"classifier-{number}").absolute()),
+        run_folder=str(folder.absolute()),
     )
     return execute(spec).model
 
 
-def one_run(
-    ground: Ground, recipe: str, name: str, seed: int, say: Callable[[str], None]
-) -> dict[str, Any]:
-    """A cell: `series` and `null` to replay, and beside each reading what the judge says of 1,000.
+@dataclass
+class Course:
+    """One run on its way: the task and how it is watched.
 
-    `training_s` and `reading_s` are processor seconds; readings include the null. Raises Diverged.
+    `clock` is where it stands, `truth` what the judge said at each reading of the guard.
     """
-    mechanism = MECHANISMS[name]
-    gan = overlay(ground.config.gan, {**RECIPES[recipe], **mechanism.changes})
-    every = gan.budget.images // READINGS
+
+    ground: Ground
+    mechanism: Mechanism
+    task: GanTask
+    guard: Guard
+    clock: int = 0
+    truth: list[dict[str, float]] = field(default_factory=list)
+    training_s: float = 0.0
+    reading_s: float = 0.0
+
+    def follow(self, images: Images, readings: int, every: int, turned: bool = False) -> None:
+        """Train on `images` for so many readings. Raises Diverged."""
+        config, until = self.task.config, self.clock + readings * every
+        cadence = Cadence(report=every, evaluate=FAR, sample=FAR, snapshot=FAR)
+        plan = Plan(until, config.batch_size, cadence, config.seed, config.discriminator.steps)
+        self._race(turned and self.mechanism.races(0))
+        begun, since = len(self.truth), time.process_time()
+        for moment in run(self.task, images, plan, Replicas(), start=self.clock):
+            if not isinstance(moment, Report):
+                continue
+            trained = time.process_time()
+            self.guard.read(moment.clock, moment.values, Replicas(), last=True)
+            self.training_s += trained - since
+            self.reading_s += time.process_time() - trained
+            self.truth.append(self.ground.judged(self.task))
+            self._race(turned and self.mechanism.races(len(self.truth) - begun))
+            since = time.process_time()
+        self.clock = until
+
+    def _race(self, racing: bool) -> None:
+        """By the mechanism's later rates or by the run's own."""
+        config = self.task.config
+        rates = overlay(config, self.mechanism.later) if racing else config
+        for player in ("generator", "discriminator"):
+            optimiser = getattr(self.task, f"{player}_optimiser")
+            optimiser.config = getattr(rates, player).optimiser
+            for group in optimiser.inner.param_groups:
+                group["betas"] = (optimiser.config.beta1, optimiser.config.beta2)
+
+
+def course(ground: Ground, name: str, seed: int, before: Path) -> Course:
+    """A run from its beginning to its end; `before` holds what the healthy runs left.
+
+    Raises Diverged.
+    """
+    mechanism, data = MECHANISMS[name], ground.dataset
+    gan = overlay(ground.config.gan, {**ground.scene.gan, **mechanism.changes})
+    every = OWN if mechanism.goes_on else gan.budget.images // READINGS
+    of = f"detector/{mechanism.goes_on or name}"
     gan = gan.model_copy(
-        update={"seed": sub_seed(seed, f"detector/{name}") % 2**31, "collapse": Record(every=every)}
+        update={"seed": sub_seed(seed, of) % 2**31, "collapse": Record(every=every)}
     )
-    everyone = ground.dataset.load("train")
-    learnt = _learnt(everyone, len(ground.dataset.classes), mechanism, seed)
-    replicas = Replicas()
     task = GanTask(
         gan,
-        size=ground.dataset.size,
-        channels=ground.dataset.channels,
-        classes=ground.dataset.classes,
-        arithmetic=precision.resolve(gan.precision, CPU, ground.dataset.size),
-        replicas=replicas,
+        size=data.size,
+        channels=data.channels,
+        classes=data.classes,
+        arithmetic=precision.resolve(gan.precision, CPU, data.size),
+        replicas=Replicas(),
         device=CPU,
     )
-    guard = Guard(task, everyone, ground.selector, gan.collapse)
-    cadence = Cadence(report=every, evaluate=FAR, sample=FAR, snapshot=FAR)
-    plan = Plan(gan.budget.images, gan.batch_size, cadence, gan.seed, gan.discriminator.steps)
-    spent, truth = {"training_s": 0.0, "reading_s": 0.0}, []
-    begun = time.process_time()
-    for moment in run(task, learnt, plan, replicas):
-        if not isinstance(moment, Report):
-            continue
-        spent["training_s"] += time.process_time() - begun
-        begun = time.process_time()
-        taken = guard.read(moment.clock, moment.values, replicas, last=True)
-        spent["reading_s"] += time.process_time() - begun
-        if taken:
-            truth.append(_truth(ground, task))
-        if moment.clock >= gan.budget.images // 2:
-            _turn(task, mechanism.later)
-        begun = time.process_time()
-    say(f"{recipe}, {name}, seed {seed}: {guard.verdict}")
-    null = guard.eye.null
-    return {
-        "recipe": recipe,
-        "mechanism": name,
+    everyone = ground.train
+    found = Course(ground, mechanism, task, Guard(task, everyone, ground.selector, gan.collapse))
+    if not mechanism.goes_on:
+        found.follow(everyone, READINGS, every)
+        return found
+    folder = before / file_of(mechanism.goes_on, seed)
+    _continue(found, folder)
+    turn = mechanism.turn(seed, READINGS) if mechanism.turns else READINGS
+    found.follow(everyone, turn, every)
+    if turn < READINGS:
+        some = learnt(everyone, len(data.classes), mechanism.lesson, seed)
+        found.follow(some, READINGS - turn, every, turned=True)
+    return found
+
+
+def _continue(course: Course, folder: Path) -> None:
+    """From what `one_run` left of a healthy run in `folder`."""
+    kept = read_json(folder / "cell.json")
+    course.task.load_state_dict(load((folder / STATE).read_bytes()))
+    series = [(int(clock), values) for clock, values in kept["series"]]
+    course.clock, course.truth = series[-1][0], list(kept["truth"])
+    course.guard.resume(course.clock, series)
+
+
+def one_run(ground: Ground, scene: str, name: str, seed: int, out: Path) -> dict[str, Any]:
+    """A cell: `series` and `null` to replay, and beside each reading what the judge says.
+
+    `start` is the clock at which it began to differ from the run it goes on from, `turn` the one
+    from which something made it collapse, `picture` 10 images of each class at its end.
+    `training_s` and `reading_s` are processor seconds; readings include the null. One that diverged
+    has none of these. It is kept below `out`, and with a healthy run what goes on from there needs.
+    """
+    folder, begun = out / file_of(name, seed), time.process_time()
+    about = {"dataset": scene, "mechanism": name, "seed": seed}
+    try:
+        ended = course(ground, name, seed, out)
+    except Diverged as error:
+        cell = about | {"diverged": error.message}
+        write_json(folder / "cell.json", cell)
+        return cell
+    mechanism, every = MECHANISMS[name], ended.task.config.collapse.every
+    start = ended.clock - READINGS * every
+    if name in BASES:
+        write_bytes(folder / STATE, save(ended.task.state_dict()))
+    write_bytes(folder / "grid.png", _picture(ended))
+    cell = about | {
         "collapses": mechanism.collapses,
-        "seed": seed,
-        "images": gan.budget.images,
-        "series": guard.series,
-        "null": {"centre": dict(null.centre), "spread": dict(null.spread)},
-        "truth": truth,
-        **spent,
+        "in_data": mechanism.in_data,
+        "start": start,
+        "turn": start + every * (mechanism.turn(seed, READINGS) if mechanism.turns else 0),
+        "images": ended.clock,
+        "series": ended.guard.series,
+        "null": to_json(ended.guard.eye.null),
+        "truth": ended.truth,
+        "picture": str(folder / "grid.png"),
+        "training_s": ended.training_s,
+        "reading_s": ended.reading_s,
+        "cpu_s": time.process_time() - begun,
+        "load_average": os.getloadavg()[0],
     }
+    write_json(folder / "cell.json", cell)
+    return cell
 
 
-def _learnt(images: Images, classes: int, mechanism: Mechanism, seed: int) -> Images:
-    label_N = images.label_N
-    if mechanism.few:
-        row_N = torch.cat([(label_N == k).nonzero()[:FEW, 0] for k in range(classes)])
-    elif mechanism.dropped:
-        row_N = (label_N != seed % classes).nonzero()[:, 0]
-    else:
-        return images
-    return Images(images.image_NHWC[row_N], label_N[row_N])
-
-
-def _truth(ground: Ground, task: GanTask) -> dict[str, float]:
-    """Shares of what real images have: coverage, classes, and the variance inside them."""
-    evaluation, real, classes = ground.config.evaluation, ground.truth, len(ground.dataset.classes)
-    k = evaluation.neighbours
-    (taken,) = sample_sets(task.average, real, ground.judge, seeds=[evaluation.seed], neighbours=k)
-    share_K = class_shares(taken.fake.judged(), classes)
-    spread_K = class_spread(taken.fake.feature_NF.cpu(), taken.of_class_N, classes)
-    real_K = class_spread(real.real.feature_NF.cpu(), real.real.label_N, classes)
-    return {
-        "coverage": taken.sums.finish(k).coverage / real.floor(k).coverage,
-        "classes": present(share_K, real.shares(), evaluation.present_share) / classes,
-        "spread": float((spread_K / real_K).nanmean()),
-    }
-
-
-def _turn(task: GanTask, later: Mapping[str, Any]) -> None:
-    """The optimisers learn on by other rates."""
-    for path, value in later.items():
-        optimiser = getattr(task, f"{path.partition('.')[0]}_optimiser")
-        optimiser.config = type(optimiser.config).model_validate(value)
-        for group in optimiser.inner.param_groups:
-            group["betas"] = (optimiser.config.beta1, optimiser.config.beta2)
+def _picture(course: Course) -> bytes:
+    names = course.ground.dataset.classes
+    label_N = grid_labels(len(names), COLUMNS)
+    image_NHWC = generate(course.task.average, torch.arange(len(label_N)), label_N)
+    return grid(image_NHWC, COLUMNS, 2)

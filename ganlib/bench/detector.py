@@ -4,29 +4,48 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from ganlib.bench.exact import share
+from ganlib.bench.fitting import (
+    DELAY,
+    FALSE_ALARMS,
+    RECALL,
+    Known,
+    Replays,
+    Told,
+    thresholds,
+)
+from ganlib.bench.mechanisms import file_of
 from ganlib.bench.recorded import read_logs, replay
-from ganlib.collapse import Null, verdicts
+from ganlib.bench.truth import Cell, becomes_good, covered, truth_of
 from ganlib.config import DetectorConfig
-from ganlib.errors import Diverged
-from ganlib.storage import read_json, write_json
+from ganlib.stages.stamp import source_digest
+from ganlib.storage import read_json
 
 Say = Callable[[str], None]
-Told = dict[str, Any]
+Figures = dict[str, Any]
 NO_WORSE_THAN = "FID rule"
-# Seeds that thresholds were chosen on are below it.
-FIRST_SHOWN = 1_000
-GOOD = 0.6  # relative coverage
-SPREAD = 0.3  # of the variance inside classes
-LASTING = 3  # readings
-RECALL, FALSE_ALARMS, DELAY = 0.95, 0.02, 0.05
+# Seeds that anything was chosen on are below it.
+FIRST_SHOWN = 2_000
+ENOUGH = 100  # runs of either sort
+# What a run is made and read by; that it is judged and told by replays on what was read.
+CODE = (
+    "bench/collapses.py",
+    "bench/mechanisms.py",
+    "collapse/monitor.py",
+    "collapse/null.py",
+    "collapse/signals.py",
+)
 
 
-def bench_logs(logs: Path, *, say: Say = lambda text: None) -> Told:
+def bench_logs(logs: Path, *, say: Say = lambda text: None) -> Figures:
     """The detector on losses and FID of published runs, beside two simple rules.
 
     See `replay` for what is counted; `hours_possible` is what a stop at the best evaluation of each
@@ -55,143 +74,144 @@ def bench_runs(
     *,
     seeds: int,
     first: int = FIRST_SHOWN,
-    recipes: Sequence[str] = ("digits", "mnist"),
+    datasets: Sequence[str] = (),
+    minutes: float = math.inf,
     search: tuple[Path, ...] = (),
     say: Say = lambda text: None,
-) -> Told:
-    """Each mechanism of collapse and each sort of healthy run on each recipe, with `seeds` seeds.
+) -> Figures:
+    """Each mechanism of collapse and each sort of healthy run on each dataset, with `seeds` seeds.
 
-    Whether a run collapsed is said by a judge that the detector does not know, on 1,000 samples at
-    each reading; see `truth_of`. A run that is neither is left out and counted. `delay` is from the
-    true onset to the alarm, as a share of the run. Each run is kept in `out` when it is done, and
-    the same command goes on from there.
+    Whether a run collapsed is said by a judge that the detector does not know; see `truth_of`. All
+    datasets, where none are named. Each run is kept in `out` when it is done, and the same command
+    goes on from there. After `minutes` no other run is begun, and those there are are counted.
     """
-    from ganlib.bench.collapses import MECHANISMS, Ground, one_run
+    from ganlib.bench.collapses import SCENES, Ground, one_run
+    from ganlib.bench.mechanisms import MECHANISMS
 
-    cells: list[Told] = []
-    for recipe in recipes:
-        ground: Ground | None = None
-        for name in MECHANISMS:
-            for seed in range(first, first + seeds):
-                path = out / "runs" / f"{recipe}-{name.replace(' ', '-')}-{seed}.json"
-                if not path.exists():
-                    ground = ground or Ground.of(recipe, out, search)
-                    try:
-                        cell = one_run(ground, recipe, name, seed, say)
-                    except Diverged as error:
-                        cell = {"recipe": recipe, "mechanism": name, "diverged": error.message}
-                    write_json(path, cell)
-                cells.append(read_json(path))
-    return account(cells) | {"first_seed": first, "seeds": seeds, "recipes": list(recipes)}
+    names, begun = tuple(datasets) or tuple(SCENES), time.monotonic()
+    ground = cache(lambda dataset: Ground.of(dataset, out, search))
+    cells: list[Cell] = []
+    wanted = list(product(range(first, first + seeds), names, MECHANISMS))
+    for seed, dataset, name in wanted:
+        folder = out / f"runs-{source_digest(CODE)}" / dataset
+        if (kept := folder / file_of(name, seed) / "cell.json").exists():
+            cells.append(read_json(kept))
+        elif time.monotonic() - begun < 60 * minutes:
+            cells.append(one_run(ground(dataset), dataset, name, seed, folder))
+            say(_line(cells[-1]))
+    told = account(cells)
+    told["passed"] = told["passed"] and len(cells) == len(wanted)
+    asked = {"first_seed": first, "seeds": seeds, "datasets": list(names), "asked": len(wanted)}
+    return told | asked
 
 
-def account(cells: Sequence[Told], config: DetectorConfig | None = None) -> Told:
-    """Recall, false alarms with exact intervals, and delay of the detector replayed on `cells`."""
+def _line(cell: Cell) -> str:
+    what = f"{cell['dataset']}, {cell['mechanism']}, seed {cell['seed']}"
+    if "series" not in cell:
+        return f"{what}: diverged, {cell['diverged']}"
+    last = cell["truth"][-1]["coverage"]
+    return f"{what}: {cell['cpu_s']:.1f} s, {last:.2f} of the coverage of real images"
+
+
+def account(cells: Sequence[Cell]) -> Figures:
+    """Recall, false alarms with exact intervals, and delay of the detector replayed on `cells`.
+
+    What counts are thresholds fitted without the run's own mechanism and dataset; beside them
+    `default`, those of DetectorConfig, and `chosen`, those fitted to all. `delay` is the median
+    over hits, as a share of what a run has of its own. `passed` looks at the targets and at 100
+    runs of either sort.
+    """
     whole = [cell for cell in cells if "series" in cell]
-    became = {recipe: _becomes_good(whole, recipe) for recipe in {c["recipe"] for c in whole}}
-    rows = [_row(cell, became[cell["recipe"]], config) for cell in whole]
-    collapsed = [row for row in rows if row["truth"] == "collapsed"]
-    healthy = [row for row in rows if row["truth"] == "healthy"]
-    told = [row for row in collapsed if row["alarm"] is not None]
-    wrong = [row for row in healthy if row["alarm"] is not None]
-    recall = _share(len(told), len(collapsed))
-    false = _share(len(wrong), len(healthy))
-    delay = median([row["delay"] for row in told]) if told else math.nan
+    runs = _known(whole)
+    judged = [run for run in runs if run.truth != "neither"]
+    replays = Replays.of(judged)
+    choices, chosen = replays.left_out(), replays.fitted()
+    said = [replays.told[choice][n] for n, choice in enumerate(choices)]
+    found = figures(judged, said)
+    enough = min(found["collapsed"], found["healthy"]) >= ENOUGH
     return {
-        "recall": recall["share"],
+        **found,
+        "left_out": len(runs) - len(judged),
+        "diverged": len(cells) - len(whole),
+        "by_mechanism": _groups(judged, said, "mechanism"),
+        "by_dataset": _groups(judged, said, "dataset"),
+        "default": figures(judged, replays.told[0]),
+        "chosen": thresholds(replays.choices[chosen]) | figures(judged, replays.told[chosen]),
+        "cpu_s": sum(cell["cpu_s"] for cell in whole),
+        "longest_cpu_s": max((cell["cpu_s"] for cell in whole), default=0.0),
+        "target": {
+            "runs": ENOUGH,
+            "recall": RECALL,
+            "false_alarm_rate": FALSE_ALARMS,
+            "delay": DELAY,
+        },
+        "passed": enough
+        and found["recall"] >= RECALL
+        and found["false_alarm_rate"] <= FALSE_ALARMS
+        and found["delay"] <= DELAY,
+        "rows": [
+            *(
+                _row(run, told, replays.choices[choice])
+                for run, told, choice in zip(judged, said, choices, strict=True)
+            ),
+            *(_row(run, None, None) for run in runs if run.truth == "neither"),
+        ],
+        "load_average": max((cell["load_average"] for cell in whole), default=os.getloadavg()[0]),
+    }
+
+
+def _known(cells: Sequence[Cell]) -> list[Known]:
+    found = []
+    for dataset in dict.fromkeys(cell["dataset"] for cell in cells):
+        mine = [cell for cell in cells if cell["dataset"] == dataset]
+        covers = covered(mine)
+        became = becomes_good(mine, covers)
+        found += [Known(cell, *truth_of(cell, covers, became)) for cell in mine]
+    return found
+
+
+def figures(runs: Sequence[Known], said: Sequence[Told]) -> Figures:
+    """`early` alarms, before there was any cause, count as misses."""
+    pairs = list(zip(runs, said, strict=True))
+    collapsed = [told for run, told in pairs if run.truth == "collapsed"]
+    healthy = [told for run, told in pairs if run.truth == "healthy"]
+    hits = [told for told in collapsed if told.hit]
+    recall = share(len(hits), len(collapsed))
+    false = share(sum(told.alarm is not None for told in healthy), len(healthy))
+    return {
+        "recall": recall["share"] if collapsed else None,
         "recall_interval": recall["interval"],
-        "false_alarm_rate": false["share"],
+        "false_alarm_rate": false["share"] if healthy else None,
         "false_alarm_interval": false["interval"],
-        "delay": delay,
+        "delay": median([told.delay for told in hits]) if hits else None,
+        "early": sum(told.early for told in collapsed),
         "collapsed": len(collapsed),
         "healthy": len(healthy),
-        "left_out": len(rows) - len(collapsed) - len(healthy),
-        "diverged": len(cells) - len(whole),
-        "reading_share": sum(c["reading_s"] for c in whole)
-        / max(sum(c["training_s"] for c in whole), 1e-9),
-        "target": {"recall": RECALL, "false_alarm_rate": FALSE_ALARMS, "delay": DELAY},
-        "passed": bool(recall["share"] >= RECALL and false["share"] <= FALSE_ALARMS)
-        and delay <= DELAY,
-        "rows": rows,
-        "load_average": os.getloadavg()[0],
     }
 
 
-def _row(cell: Told, became: int, config: DetectorConfig | None) -> Told:
-    null = Null(cell["null"]["centre"], cell["null"]["spread"])
-    series = [(int(clock), values) for clock, values in cell["series"]]
-    alarm = None
-    for (clock, _), verdict in zip(series, verdicts(series, null, config), strict=True):
-        if verdict.state == "collapsed":
-            alarm = (clock, verdict)
-            break
-    truth, onset = truth_of(cell, became)
-    late = 0 if alarm is None or onset is None else max(0, alarm[0] - onset)
+def _groups(runs: Sequence[Known], said: Sequence[Told], key: str) -> dict[str, Figures]:
+    pairs = list(zip(runs, said, strict=True))
+    found = {}
+    for name in dict.fromkeys(run.cell[key] for run in runs):
+        mine = [(run, told) for run, told in pairs if run.cell[key] == name]
+        found[name] = figures([run for run, _ in mine], [told for _, told in mine])
+    return found
+
+
+def _row(run: Known, told: Told | None, config: DetectorConfig | None) -> Figures:
+    cell = run.cell
     return {
-        "recipe": cell["recipe"],
+        "dataset": cell["dataset"],
         "mechanism": cell["mechanism"],
         "seed": cell["seed"],
-        "truth": truth,
-        "onset": onset,
-        "alarm": None if alarm is None else alarm[0],
-        "signals": [] if alarm is None else list(alarm[1].signals),
-        "delay": late / cell["images"],
+        "truth": run.truth,
+        "onset": run.onset,
+        "alarm": told and told.alarm,
+        "signals": list(told.signals) if told else [],
+        "early": told and told.early,
+        "delay": told and told.delay,
+        "thresholds": config and thresholds(config),
         "coverage": cell["truth"][-1]["coverage"],
+        "cpu_s": cell["cpu_s"],
     }
-
-
-def truth_of(cell: Told, became: int) -> tuple[str, int | None]:
-    """`collapsed` with its onset, `healthy`, or `neither`.
-
-    A reading is good when the judge finds all classes, at least 0.6 of the coverage of real images
-    and 0.3 of their variance inside classes: one image of each class may well cover the half. A run
-    made to collapse has done so when three readings in a row are not good, from where healthy runs
-    of its recipe are good (`became`) or later. A healthy run is good from there on.
-    """
-    clocks = [int(clock) for clock, _ in cell["series"]]
-    bad = [
-        clock >= became and not _good(judged)
-        for clock, judged in zip(clocks, cell["truth"], strict=True)
-    ]
-    for n in range(len(bad) - LASTING + 1):
-        if all(bad[n : n + LASTING]):
-            return ("collapsed", clocks[n]) if cell["collapses"] else ("neither", None)
-    return ("neither", None) if cell["collapses"] or any(bad[-LASTING:]) else ("healthy", None)
-
-
-def _good(judged: Told) -> bool:
-    varied = judged["spread"] >= SPREAD
-    return bool(judged["coverage"] >= GOOD and judged["classes"] >= 1 and varied)
-
-
-def _becomes_good(cells: Iterable[Told], recipe: str) -> int:
-    """The clock at which nine in ten healthy runs of a recipe have become good; 0 without any."""
-    found = []
-    for cell in cells:
-        if cell["recipe"] == recipe and not cell["collapses"]:
-            pairs = zip(cell["series"], cell["truth"], strict=True)
-            found.append(next((int(at[0]) for at, judged in pairs if _good(judged)), math.inf))
-    known = sorted(clock for clock in found if clock < math.inf)
-    return int(known[min(len(known) - 1, math.ceil(0.9 * len(known)) - 1)]) if known else 0
-
-
-def _share(count: int, total: int) -> Told:
-    """With its exact 95 % interval (Clopper and Pearson 1934), by bisection."""
-    if not total:
-        return {"share": math.nan, "interval": [0.0, 1.0]}
-    low = 0.0 if count == 0 else _root(lambda p: 1 - _below(count - 1, total, p), 0.025)
-    high = 1.0 if count == total else _root(lambda p: 1 - _below(count, total, p), 0.975)
-    return {"share": count / total, "interval": [low, high]}
-
-
-def _below(count: int, total: int, p: float) -> float:
-    """The probability of at most `count` of `total`."""
-    return math.fsum(math.comb(total, k) * p**k * (1 - p) ** (total - k) for k in range(count + 1))
-
-
-def _root(rising: Callable[[float], float], level: float) -> float:
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if rising(middle) < level else (low, middle)
-    return (low + high) / 2

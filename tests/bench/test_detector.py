@@ -10,11 +10,15 @@ from typing import Any
 import pytest
 
 from ganlib.bench import collapses
-from ganlib.bench import detector as detector_bench
-from ganlib.bench.detector import account, truth_of
+from ganlib.bench.detector import account, bench_runs
+from ganlib.bench.fitting import Known, Replays, configs
+from ganlib.bench.mechanisms import BASES, MECHANISMS, learnt
 from ganlib.bench.recorded import Recorded, Row, detector, fid_rule, read_logs, replay
+from ganlib.bench.truth import truth_of
 from ganlib.cli.main import main
-from ganlib.config import load_recipe, overlay
+from ganlib.collapse.signals import class_spread
+from ganlib.config import DataConfig, DetectorConfig, load_recipe, overlay
+from ganlib.data import Dataset, prepare
 from ganlib.errors import DataError
 
 
@@ -66,71 +70,155 @@ def test_a_folder_that_holds_no_logs_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def cell(
-    scores: list[float], coverage: list[float], *, collapses: bool, name: str = "made up"
+    scores: list[float], coverage: list[float], *, collapses: bool, name: str = "", **more: Any
 ) -> dict[str, Any]:
     """A run whose neighbour distance scores so, in units of its tolerance."""
     values = [{"pixels/neighbour_distance": math.exp(0.2 * score)} for score in scores]
     centre = {"pixels/neighbour_distance": 0.0}
     return {
-        "recipe": "digits",
-        "mechanism": name,
+        "dataset": "digits",
+        "mechanism": name or "made up",
         "collapses": collapses,
         "seed": 0,
+        "start": 0,
+        "turn": 0,
         "images": 100 * len(scores),
         "series": [[100 * (n + 1), value] for n, value in enumerate(values)],
         "null": {"centre": centre, "spread": centre},
         "truth": [{"coverage": x, "classes": 1.0, "spread": 1.0} for x in coverage],
         "training_s": 10.0,
         "reading_s": 0.1,
-    }
+        "cpu_s": 11.0,
+        "load_average": 1.0,
+    } | more
 
 
 GOOD = cell([-9, -5, -2, -1, 0, 0, 0, 0], [0.1, 0.5, 0.8, 0.9, 0.9, 0.9, 0.9, 0.9], collapses=False)
-LATE = cell(
-    [-9, -5, -2, -1, 0, -9, -9, -9], [0.1, 0.5, 0.8, 0.9, 0.3, 0.1, 0.1, 0.1], collapses=True
-)
+FALLS = ([-9, -5, -2, -1, 0, -9, -9, -9], [0.1, 0.5, 0.8, 0.9, 0.3, 0.1, 0.1, 0.1])
+LATE = cell(*FALLS, collapses=True, turn=450)
 UNSEEN = cell([0.0] * 8, [0.1] * 8, collapses=True)
 HELD = cell([0.0] * 8, [0.1, 0.5, *[0.9] * 6], collapses=True)
 
 
 def test_what_was_true_is_said_by_the_judge() -> None:
-    assert truth_of(GOOD, 300) == ("healthy", None)
-    assert truth_of(LATE, 300) == ("collapsed", 500)
-    assert truth_of(UNSEEN, 300) == ("collapsed", 300)
-    assert truth_of(HELD, 300) == ("neither", None)
+    assert truth_of(GOOD, 1.0, 300) == ("healthy", None)
+    assert truth_of(LATE, 1.0, 300) == ("collapsed", 500)
+    assert truth_of(UNSEEN, 1.0, 300) == ("collapsed", 300)
+    assert truth_of(HELD, 1.0, 300) == ("neither", None)
+    assert truth_of(GOOD, 2.0, 300) == ("neither", None)
+    assert truth_of(UNSEEN | {"start": 400}, 1.0, 300) == ("collapsed", 500)
     for lack in ("classes", "spread"):
         judged = {"coverage": 0.9, "classes": 1.0, "spread": 1.0, lack: 0.2}
-        assert truth_of({**GOOD, "truth": [judged] * 8}, 300) == ("neither", None)
+        assert truth_of({**GOOD, "truth": [judged] * 8}, 1.0, 300) == ("neither", None)
 
 
 def test_recall_false_alarms_and_delay_are_counted() -> None:
-    told = account([GOOD, GOOD, LATE, UNSEEN, HELD, {"recipe": "digits", "diverged": "nan"}])
+    diverged = {"dataset": "digits", "mechanism": "made up", "seed": 1, "diverged": "nan"}
+    told = account([GOOD, GOOD, LATE, UNSEEN, HELD, diverged])
     assert (told["collapsed"], told["healthy"], told["left_out"], told["diverged"]) == (2, 2, 1, 1)
     assert (told["recall"], told["false_alarm_rate"]) == (0.5, 0.0)
     assert told["delay"] == pytest.approx((700 - 500) / 800)
     assert told["recall_interval"] == pytest.approx([0.01258, 0.98742], abs=1e-4)
     assert told["false_alarm_interval"] == pytest.approx([0, 1 - 0.025**0.5])
-    assert told["reading_share"] == pytest.approx(0.01)
+    assert told["by_mechanism"]["made up"]["recall"] == told["default"]["recall"] == 0.5
+    assert [row["truth"] for row in told["rows"]].count("neither") == 1
     assert not told["passed"]
 
 
+def test_an_alarm_before_anything_was_wrong_is_no_hit() -> None:
+    told = account([GOOD, LATE | {"turn": 700}])
+    assert (told["default"]["recall"], told["default"]["early"]) == (0.0, 1)
+
+
+def test_a_run_that_goes_on_is_told_from_where_it_begins() -> None:
+    """What was alarmed of before, another run answers for; the delay is a share of its own part."""
+    fallen = ([*[0.0] * 6, -9, -9, *[0.0] * 4], [0.9] * 12)
+    recovered = cell(*fallen, collapses=False)
+    assert account([recovered])["default"]["false_alarm_rate"] == 1
+    assert account([recovered | {"start": 1_100}])["default"]["false_alarm_rate"] == 0
+    goes_on = cell(*FALLS, collapses=True, turn=450, start=400)
+    assert account([goes_on])["default"]["delay"] == pytest.approx(200 / 400)
+
+
+def test_thresholds_are_fitted_without_the_mechanism_and_without_the_dataset() -> None:
+    """Falls of 3.5 are told by an alarm of 3, which the runs of others alone can say."""
+    shallow = ([-1, -1, -1, -1, 0, -3.5, -3.5, -3.5], FALLS[1])
+    mine = cell(*shallow, collapses=True, turn=450, name="mine")
+    other = cell(*shallow, collapses=True, turn=450, name="other", dataset="mnist")
+    alike = [cell(*FALLS, collapses=True, turn=450, name=name) for name in ("mine", "other")]
+
+    def hits(*cells: dict[str, Any]) -> list[bool]:
+        replays = Replays.of([Known(one, "collapsed", 500) for one in cells])
+        return [replays.told[choice][n].hit for n, choice in enumerate(replays.left_out())]
+
+    assert hits(mine, other, *alike) == [True, True, True, True]
+    assert hits(mine, mine, *alike)[:2] == [False, False]
+    replays = Replays.of([Known(mine, "collapsed", 500)])
+    assert replays.choices[replays.fitted()].alarm == 3
+    assert configs()[0] == DetectorConfig()
+
+
+@pytest.fixture(scope="module")
+def digits_set(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return prepare(DataConfig(), tmp_path_factory.mktemp("digits"), workers=1)
+
+
+def test_what_is_learnt_of_each_mechanism(digits_set: Dataset) -> None:
+    everyone = digits_set.load("train")
+    assert learnt(everyone, 10, "all", 0) is everyone
+    few = learnt(everyone, 10, "few", 0)
+    assert few.label_N.bincount().tolist() == [2] * 10
+    assert not few.image_NHWC.equal(learnt(everyone, 10, "few", 1).image_NHWC)
+    assert 3 not in learnt(everyone, 10, "dropped", 13).label_N
+    narrow = learnt(everyone, 10, "narrow", 0)
+    assert narrow.label_N.bincount().tolist() == [5] * 10
+    spread = [
+        class_spread(images.image_NHWC.flatten(1), images.label_N, 10).sum()
+        for images in (narrow, everyone)
+    ]
+    assert spread[0] < 0.6 * spread[1]
+
+
+def test_every_mechanism_makes_a_gan_that_can_be_trained() -> None:
+    for name, mechanism in MECHANISMS.items():
+        gan = overlay(load_recipe("digits").gan, {**collapses.GAN, **mechanism.changes})
+        overlay(gan, mechanism.later)
+        assert mechanism.in_data <= mechanism.turns <= mechanism.collapses
+        assert mechanism.goes_on in ("", *BASES)
+        assert 4 <= mechanism.turn(7, 20) <= 8, name
+    assert sum(mechanism.collapses for mechanism in MECHANISMS.values()) == 7
+
+
+@pytest.mark.slow
 def test_runs_are_kept_and_the_same_command_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One mechanism on real digits, shortened."""
-    small = {"budget.images": 1_920, "generator.network.width": 8, "discriminator.network.width": 8}
-    monkeypatch.setattr(collapses, "RECIPES", {"digits": small})
-    monkeypatch.setattr(collapses, "MECHANISMS", {"late rates": collapses.MECHANISMS["late rates"]})
+    """A healthy run and one that goes on from it, on real digits, shortened."""
+    small = {"budget.images": 384, "generator.network.width": 8, "discriminator.network.width": 8}
+    short = {"classifier.budget.images": 1_280}
+    scene = collapses.Scene("digits", short, {**collapses.GAN, **small})
+    monkeypatch.setitem(collapses.SCENES, "digits", scene)
     monkeypatch.setattr(collapses, "READINGS", 3)
-    short = overlay(load_recipe("digits"), {"classifier.budget.images": 1_280})
-    monkeypatch.setattr(collapses, "load_recipe", lambda name: short)
+    monkeypatch.setattr(collapses, "OWN", 128)
+    for name in set(MECHANISMS) - {"as the recipe stands", "few images"}:
+        monkeypatch.delitem(MECHANISMS, name)
     said: list[str] = []
-    told = detector_bench.bench_runs(tmp_path, seeds=1, recipes=("digits",), say=said.append)
-    assert [row["mechanism"] for row in told["rows"]] == ["late rates"]
-    assert len(said) == 1
-    (path,) = (tmp_path / "runs").iterdir()
-    kept = json.loads(path.read_text())
-    assert len(kept["series"]) == len(kept["truth"]) == 3
-    again = detector_bench.bench_runs(tmp_path, seeds=1, recipes=("digits",), say=said.append)
-    assert again["rows"] == told["rows"]
-    assert len(said) == 1
+
+    def bench(**more: Any) -> dict[str, Any]:
+        return bench_runs(tmp_path, seeds=1, datasets=("digits",), say=said.append, **more)
+
+    assert bench(minutes=0)["rows"] == []
+    told = bench()
+    assert {row["mechanism"] for row in told["rows"]} == {"as the recipe stands", "few images"}
+    assert len(said) == told["asked"] == 2
+    (folder,) = tmp_path.glob("runs-*/digits")
+    first, second = (
+        json.loads((folder / name / "cell.json").read_text())
+        for name in ("as-the-recipe-stands-2000", "few-images-2000")
+    )
+    assert (len(first["series"]), len(second["series"])) == (3, 6)
+    assert second["series"][:3] == first["series"]
+    assert (second["start"], second["images"]) == (384, 768)
+    assert Path(second["picture"]).read_bytes()[:4] == b"\x89PNG"
+    assert bench()["rows"] == told["rows"]
+    assert len(said) == 2
