@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from safetensors.torch import load, save
 
-from ganlib.bench.mechanisms import BASES, MECHANISMS, Mechanism, file_of, learnt
+from ganlib.bench.mechanisms import BASES, MECHANISMS, STANDING, Mechanism, file_of, learnt
 from ganlib.bench.scarce import CPU, FAR
 from ganlib.collapse.null import to_json
 from ganlib.collapse.signals import class_spread
@@ -267,10 +267,11 @@ def _continue(course: Course, folder: Path) -> None:
 def one_run(ground: Ground, scene: str, name: str, seed: int, out: Path) -> dict[str, Any]:
     """A cell: `series` and `null` to replay, and beside each reading what the judge says.
 
-    `start` is the clock at which it began to differ from the run it goes on from, `turn` the one
-    from which something made it collapse, `picture` 10 images of each class at its end.
-    `training_s` and `reading_s` are processor seconds; readings include the null. One that diverged
-    has none of these. It is kept below `out`, and with a healthy run what goes on from there needs.
+    `base` is the healthy run that says what can be had, `start` the clock at which it began to
+    differ from the run it goes on from, `turn` the one from which something made it collapse,
+    `picture` 10 images of each class at its end. `training_s` and `reading_s` are processor
+    seconds; readings include the null. One that diverged has none of these. It is kept below `out`,
+    and with a healthy run what goes on from there needs.
     """
     folder, begun = out / file_of(name, seed), time.process_time()
     about = {"dataset": scene, "mechanism": name, "seed": seed}
@@ -286,6 +287,7 @@ def one_run(ground: Ground, scene: str, name: str, seed: int, out: Path) -> dict
         write_bytes(folder / STATE, save(ended.task.state_dict()))
     write_bytes(folder / "grid.png", _picture(ended))
     cell = about | {
+        "base": mechanism.goes_on or (name if name in BASES else STANDING),
         "collapses": mechanism.collapses,
         "in_data": mechanism.in_data,
         "start": start,

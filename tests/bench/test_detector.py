@@ -78,6 +78,7 @@ def cell(
     return {
         "dataset": "digits",
         "mechanism": name or "made up",
+        "base": "as the recipe stands",
         "collapses": collapses,
         "seed": 0,
         "start": 0,
@@ -123,6 +124,14 @@ def test_recall_false_alarms_and_delay_are_counted() -> None:
     assert told["by_mechanism"]["made up"]["recall"] == told["default"]["recall"] == 0.5
     assert [row["truth"] for row in told["rows"]].count("neither") == 1
     assert not told["passed"]
+
+
+def test_what_can_be_had_is_said_by_healthy_runs_of_the_same_base() -> None:
+    low = cell([0.0] * 8, [0.1, *[0.4] * 7], collapses=False)
+    told = account([GOOD, low])
+    assert told["left_out"] == 1
+    told = account([GOOD, low | {"base": "without classes"}])
+    assert (told["healthy"], told["left_out"]) == (2, 0)
 
 
 def test_an_alarm_before_anything_was_wrong_is_no_hit() -> None:
