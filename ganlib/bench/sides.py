@@ -102,7 +102,11 @@ def plain_players(config: Any) -> tuple[nn.Module, nn.Module]:
     torch.manual_seed(config.gan.seed)
     return (
         build_generator(config.gan.generator.network, **data),
-        build_discriminator(config.gan.discriminator.network, **data),
+        build_discriminator(
+            config.gan.discriminator.network,
+            **data,
+            bias=not adversarial.build(config.gan.loss).differences,
+        ),
     )
 
 
