@@ -5,7 +5,6 @@ Every cell is one run with all that is done about it, kept when it is done.
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -73,7 +72,8 @@ def bench_rescue(
 def account(rows: Iterable[Cell]) -> Told:
     """Of the runs that do not end healthy alone: what each arm saves, and for how many images.
 
-    `images` is the mean over runs that it saved, `budgets` the same in budgets of one run; `seen`
+    `images` is the mean over runs that it saved, none without any, `budgets` the same in budgets of
+    one run; `seen`
     is the share of these runs that the detector told. With exact 95 % intervals.
     """
     kept = list(rows)
@@ -86,10 +86,8 @@ def account(rows: Iterable[Cell]) -> Told:
         arms[arm] = share(len(saved), len(own)) | {
             "saved": len(saved),
             "runs": len(own),
-            "images": fmean([row["images"] for row in saved]) if saved else math.nan,
-            "budgets": fmean([row["images"] / row["budget"] for row in saved])
-            if saved
-            else math.nan,
+            "images": _mean([row["images"] for row in saved]),
+            "budgets": _mean([row["images"] / row["budget"] for row in saved]),
         }
     seen = [row for row in alone if _run(row) in lost and row["seen"] is not None]
     return {
@@ -99,6 +97,10 @@ def account(rows: Iterable[Cell]) -> Told:
         "arms": arms,
         "health": health.__doc__,
     }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return fmean(values) if values else None
 
 
 def _run(row: Cell) -> tuple[str, str, int]:

@@ -36,6 +36,7 @@ def test_only_runs_that_end_badly_alone_are_there_to_be_saved() -> None:
     assert (told["runs"], told["collapsing"]) == (3, 2)
     assert told["seen"]["share"] == 0.5
     assert told["arms"]["alone"]["share"] == 0
+    assert told["arms"]["alone"]["images"] is None
     rescued, best = told["arms"]["rescue"], told["arms"]["best"]
     assert (rescued["saved"], rescued["runs"], rescued["images"]) == (2, 2, 2_000)
     assert rescued["budgets"] == 2.0

@@ -73,7 +73,7 @@ def rescue(
                 arm,
                 f"{found['saved']} of {found['runs']}",
                 f"{found['interval'][0]:.2f} to {found['interval'][1]:.2f}",
-                f"{found['budgets']:.2f}",
+                f"{found['budgets']:.2f}" if found["saved"] else "",
             )
             for arm, found in told["arms"].items()
         ]
