@@ -63,11 +63,13 @@ class Cell:
             + (f" (maxout of {player.pieces})" if player.activation == "maxout" else "")
             for player in (one.generator, one.discriminator)
         ]
+        signs = f" and {one.signs} signs" if one.signs else ""
         batch = f"{one.batch} packs of {one.packing}" if one.packing > 1 else f"{one.batch}"
         return (
-            f"generator {sizes[0]}, discriminator {sizes[1]}, latent {one.latent}, batch {batch}, "
-            f"{one.iterations:,} iterations on fresh samples; {judged.judged:,} samples judged, "
-            f"high quality within 3 sigma, a mode found with {judged.least} of them or more"
+            f"generator {sizes[0]}, discriminator {sizes[1]}, latent {one.latent}{signs}, "
+            f"batch {batch}, {one.iterations:,} iterations on fresh samples; "
+            f"{judged.judged:,} samples judged, high quality within 3 sigma, a mode found with "
+            f"{judged.least} of them or more"
         )
 
 

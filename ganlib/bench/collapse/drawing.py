@@ -27,7 +27,7 @@ class Drawing:
     def __init__(self, method: Method, mixture: Mixture, seeds: Sequence[int]) -> None:
         self.seeds, self.mixture = tuple(seeds), mixture
         self.samples, self.points = method.batch, method.batch * method.packing
-        self.latent_size = method.latent
+        self.noise = _noise(method.latent, method.signs)
         self.blocks: dict[str, tuple[int, Tensor]] = {}
 
     def real(self, iteration: int, turn: int) -> Tensor:
@@ -36,7 +36,7 @@ class Drawing:
 
     def latent(self, iteration: int, turn: int) -> Tensor:
         """-> (S, K, Z)"""
-        return self._at("latent", iteration, turn, self.points, _normal(self.latent_size))
+        return self._at("latent", iteration, turn, self.points, self.noise)
 
     def smoothing(self, purpose: str, iteration: int, turn: int) -> Tensor:
         """-> (S, K, D)"""
@@ -50,8 +50,7 @@ class Drawing:
 
     def judged(self, count: int) -> Tensor:
         """-> (S, count, Z), the same at every call."""
-        normal = _normal(self.latent_size)
-        return torch.stack([normal(count, stream(s, "collapse/judged")) for s in self.seeds])
+        return torch.stack([self.noise(count, stream(s, "collapse/judged")) for s in self.seeds])
 
     def _at(self, purpose: str, iteration: int, turn: int, count: int, draw: Draw) -> Tensor:
         purpose = f"collapse/{purpose}/{turn}"
@@ -66,3 +65,16 @@ class Drawing:
 
 def _normal(size: int) -> Draw:
     return lambda count, draw: torch.randn(count, size, generator=draw)
+
+
+def _noise(normals: int, signs: int) -> Draw:
+    """So many that are normal, then so many that are 1 or -1."""
+    normal = _normal(normals)
+    if not signs:
+        return normal
+
+    def drawn(count: int, draw: torch.Generator) -> Tensor:
+        bit_NZ = torch.randint(2, (count, signs), generator=draw)
+        return torch.cat([normal(count, draw), 2.0 * bit_NZ - 1], 1)
+
+    return drawn

@@ -28,11 +28,15 @@ ALONE = Replicas()
 
 @dataclass(frozen=True)
 class At:
-    """One turn of an iteration; `noise` is the smoothing's standard deviation, 0 without."""
+    """One turn of an iteration; `noise` is the smoothing's standard deviation, 0 without.
+
+    `rate` is what the generator's learning rate is multiplied by, `judging` the discriminator's.
+    """
 
     iteration: int
     turn: int
     rate: float
+    judging: float
     noise: float
 
 
@@ -46,7 +50,9 @@ class Game:
         self.method, self.mixture, self.seeds = method, mixture, tuple(seeds)
         self.scale = mixture.spread() if method.standardised else 1.0
         self.generator = Generator(
-            method.generator, method.latent, [stream(s, "weights/generator") for s in seeds]
+            method.generator,
+            method.latent + method.signs,
+            [stream(s, "weights/generator") for s in seeds],
         )
         self.discriminator = Discriminator(
             method.discriminator,
@@ -67,15 +73,19 @@ class Game:
         of them.
         """
         share = iteration / self.method.iterations
-        rate = factor(self.method.schedule, iteration, self.method.iterations)
+        schedule, total = self.method.schedule, self.method.iterations
+        rates = (
+            factor(schedule, iteration, total),
+            factor(self.method.discriminator_schedule or schedule, iteration, total),
+        )
         noise = self.method.smoothing.at(share) if self.method.smoothing else 0.0
         last = self.method.discriminator_steps - 1
         for turn in range(last):
-            at = At(iteration, turn, rate, noise)
+            at = At(iteration, turn, *rates, noise)
             with torch.no_grad():
                 fake_SKD = self.generator(self.drawing.latent(iteration, turn))
             self._discriminator_step(self._real(at), fake_SKD, at)
-        at = At(iteration, last, rate, noise)
+        at = At(iteration, last, *rates, noise)
         real_SKD = self._real(at)
         fake_SKD = self.generator(self.drawing.latent(iteration, last))
         if self.method.simultaneous:
@@ -110,13 +120,13 @@ class Game:
             for penalty in due:
                 paid = paid + unit * self._penalty(penalty, real_SND, fake_SND, at)
         loss = self.loss.discriminator(real_SN, fake_SN).mean(1).sum() + paid
-        self.discriminator_optimiser.step(loss, at.rate, ALONE)
+        self.discriminator_optimiser.step(loss, at.judging, ALONE)
 
     def _generator_step(self, real_SKD: Tensor, fake_SKD: Tensor, at: At) -> None:
         self.discriminator.requires_grad_(False)
         real_SND, fake_SND = self._seen(real_SKD, "real", at), self._seen(fake_SKD, "fake", at)
         if self.method.unrolled:
-            real_SN, fake_SN = self._ahead(real_SND, fake_SND, at.rate)
+            real_SN, fake_SN = self._ahead(real_SND, fake_SND, at.judging)
         else:
             fake_SN, real_SN = self.discriminator(fake_SND), None
             if self.loss.relativistic:

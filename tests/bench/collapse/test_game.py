@@ -137,7 +137,7 @@ def test_batch_norm_is_torchs_for_each_seed() -> None:
 def test_packs_hold_points_of_one_seed_and_minibatch_deviation_sees_its_group_alone() -> None:
     game = Game(tiny("pacgan2"), mixture("ring"), SEEDS)
     point_SKD = torch.arange(3 * 40 * 2.0).view(3, 40, 2)
-    seen = game._seen(point_SKD, "real", At(0, 0, 1.0, 0.0))
+    seen = game._seen(point_SKD, "real", At(0, 0, 1.0, 1.0, 0.0))
     assert seen.shape == (3, 20, 4)
     assert torch.equal(seen[1, 5], point_SKD[1, 10:12].flatten())
 
@@ -186,6 +186,22 @@ def test_draws_depend_on_seed_purpose_iteration_and_turn_alone() -> None:
         assert not any(torch.equal(one_draw, other) for other in drawn[:place])
 
 
+def test_signs_stand_behind_the_normal_latents_and_are_fair_and_unlike() -> None:
+    one = tiny("plain", latent=3, signs=4)
+    drawing = Drawing(one, mixture("ring"), SEEDS)
+    z_SNZ = drawing.judged(4_000)
+    assert z_SNZ.shape == (3, 4_000, 7)
+    assert z_SNZ[..., :3].abs().unique().numel() > 30_000
+    sign_SNZ = z_SNZ[..., 3:]
+    assert sign_SNZ.unique().tolist() == [-1, 1]
+    assert sign_SNZ.mean((0, 1)).abs().max() < 0.05
+    together_ZZ = sign_SNZ.flatten(0, 1).T.corrcoef()
+    assert (together_ZZ - torch.eye(4)).abs().max() < 0.05
+    game = Game(one, mixture("ring"), SEEDS)
+    assert game.generator(z_SNZ).shape == (3, 4_000, 2)
+    assert drawing.latent(0, 0).shape == (3, one.batch, 7)
+
+
 def test_sines_of_coordinates_by_hand() -> None:
     x = torch.tensor([[[0.1, -0.2]]])
     seen = batched.waved(x, (3.0,))[0, 0].tolist()
@@ -201,3 +217,16 @@ def test_the_papers_networks_have_their_size() -> None:
     assert sum(p.numel() for p in generator.parameters()) == hidden + 400 * 2 + 2
     pieces = 2 * 1000 + 2 * 200 * 1000 + 3 * 1000
     assert sum(p.numel() for p in discriminator.parameters()) == pieces + 200 + 1
+
+
+def test_each_player_follows_a_schedule_of_its_own() -> None:
+    """A generator whose rate is nothing by the end stands still while the discriminator learns."""
+    one = tiny("plain", discriminator_schedule={"kind": "constant"}, iterations=2)
+    one = overlay(one, {"schedule": {"kind": "step", "milestones": [0.5], "gamma": 1e-30}})
+    game = Game(one, mixture("ring"), [0])
+    game.step(0)
+    before = {key: tensor.clone() for key, tensor in game.state_dict().items()}
+    game.step(1)
+    after, key = game.state_dict(), "finish.weight_SIO"
+    assert torch.equal(after[f"generator.{key}"], before[f"generator.{key}"])
+    assert not torch.equal(after[f"discriminator.{key}"], before[f"discriminator.{key}"])
