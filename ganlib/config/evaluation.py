@@ -94,7 +94,11 @@ class PromotionConfig(Config):
     max_scaled_distance: float = Field(default=0.2, gt=0)
     min_label_agreement: float = Field(default=0.5, ge=0, le=1)
     min_classes_present: float = Field(
-        default=1.0, ge=0, le=1, description="share of the classes; below it the model collapsed"
+        default=1.0,
+        ge=0,
+        le=1,
+        description="share of the classes that as many real images show; below it, by more than "
+        "chance, the model collapsed",
     )
     min_judge_accuracy: float = Field(default=0.5, ge=0, le=1)
     spread_factor: float = Field(

@@ -29,6 +29,8 @@ from ganlib.metrics import (
     mean_of,
     of_mean,
     present,
+    present_between,
+    present_by_chance,
     support,
 )
 
@@ -66,11 +68,13 @@ def tabulate(
     The interval is of what the generator draws, before the same held-out images: it does not hold
     what others of them would have changed.
     split_half_distance is real against real as well: the scaled distance of two random halves.
-    `support` pools the near pairs of all sets. `names` are the classes', their numbers if not
+    `support` pools the near pairs of all sets, classes_present their judged classes: its floor and
+    spread are those of what chance leaves of as many real images, shared out as the judge finds
+    the held-out ones. `names` are the classes', their numbers if not
     given; without a judge of them all that is about classes is left out.
     """
     names = names or tuple(map(str, range(reference.classes)))
-    floors = _floors(reference, neighbours, present_share, names)
+    floors = _floors(reference, neighbours, names)
     found: dict[str, list[float]] = {}
     shares: list[tuple[float, ...]] = []
     for taken in sets:
@@ -92,6 +96,9 @@ def tabulate(
             if metric in floors:
                 found.setdefault(metric, []).append(value)
     found["split_half_distance"] = [reference.split_half(taken.seed) for taken in sets]
+    share_K = tuple(map(fmean, zip(*shares, strict=True)))
+    told, spread = _presence(reference, share_K, len(sets), present_share)
+    found.pop("classes_present", None)
     rows = [
         Row.of(
             metric,
@@ -105,14 +112,37 @@ def tabulate(
         for metric, values in found.items()
     ]
     return EvaluationTable(
-        rows=(*rows, _support(reference, sets)),
-        share_K=tuple(map(fmean, zip(*shares, strict=True))),
+        rows=(*rows, *told, _support(reference, sets)),
+        share_K=share_K,
         real_share_K=tuple(reference.shares().tolist()),
         spread={
             metric: deviation(values) if len(values) > 1 else 0.0
             for metric, values in found.items()
-        },
+        }
+        | spread,
     )
+
+
+def _presence(
+    reference: Reference, share_K: tuple[float, ...], sets: int, present_share: float
+) -> tuple[tuple[Row, ...], dict[str, float]]:
+    """One set of few images lacks some classes by chance, of a perfect generator as well."""
+    if not reference.judging:
+        return (), {}
+    found_K, true_K = torch.tensor(share_K, dtype=torch.float64), reference.shares()
+    drawn = sets * reference.samples
+    judged_K = class_shares(reference.real.judged(), reference.classes)
+    floor, spread = present_by_chance(judged_K, true_K, present_share, drawn)
+    row = Row.of(
+        "classes_present",
+        present(found_K, true_K, present_share),
+        present_between(found_K, true_K, present_share, drawn),
+        floor=floor,
+        count=reference.samples,
+        extractor=seen_in("classes_present", reference.extractor),
+        over="sample sets",
+    )
+    return (row,), {row.metric: spread}
 
 
 def _support(reference: Reference, sets: Sequence[SampleSet]) -> Row:
@@ -152,9 +182,7 @@ def _count(metric: str, reference: Reference, names: Sequence[str]) -> int:
     return reference.samples // 2 if metric == "split_half_distance" else reference.samples
 
 
-def _floors(
-    reference: Reference, neighbours: int, present_share: float, names: Sequence[str]
-) -> dict[str, float]:
+def _floors(reference: Reference, neighbours: int, names: Sequence[str]) -> dict[str, float]:
     """What other real images score, and for labels what these ones do."""
     floor = reference.floor(neighbours)
     real, other = reference.pair()
@@ -193,5 +221,4 @@ def _floors(
         "intra_class_coverage_min": least_of(covered_K),
         "label_agreement": agreement(reference.real.label_N, judged_N),
         "class_entropy": entropy(judged_K),
-        "classes_present": float(present(judged_K, reference.shares(), present_share)),
     }

@@ -55,7 +55,8 @@ class Row:
 
 @dataclass(frozen=True)
 class EvaluationTable:
-    """`spread` is each metric's standard deviation over the sample sets.
+    """`spread` is each metric's standard deviation over the sample sets, of classes_present what
+    chance does to real images.
 
     `share_K` is the mean share of each class among the generated, `real_share_K` the real one.
     """

@@ -20,6 +20,7 @@ from ganlib.metrics.modes import (
 )
 from ganlib.metrics.neighbours import nearest, nearest_squared, squared_radii
 from ganlib.metrics.prdc import Prdc, PrdcSums, coverage, prdc
+from ganlib.metrics.presence import present_between, present_by_chance
 from ganlib.metrics.support import near_pairs, near_radius, quantile_apart, support
 from ganlib.metrics.within import (
     class_coverage,
@@ -68,6 +69,8 @@ __all__ = [
     "of_share",
     "prdc",
     "present",
+    "present_between",
+    "present_by_chance",
     "quantile_apart",
     "scaled_distance",
     "smoothed_shares",

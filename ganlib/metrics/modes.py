@@ -31,9 +31,13 @@ def present(share_K: Tensor, true_share_K: Tensor, min_share: float) -> int:
     """How many classes hold at least `min_share` of the samples, or half of their true share where
     that is less: of fifty classes even the truth gives each no more than 2 %.
     """
+    return int((share_K >= least_shares(true_share_K, min_share)).sum())
+
+
+def least_shares(true_share_K: Tensor, min_share: float) -> Tensor:
+    """share_K from which a class is `present`."""
     half_K = true_share_K.double() / 2
-    least_K = half_K.where(half_K > 0, torch.inf).clamp(max=min_share)
-    return int((share_K >= least_K).sum())
+    return half_K.where(half_K > 0, torch.inf).clamp(max=min_share)
 
 
 def agreement(asked_N: Tensor, judged_N: Tensor) -> float:

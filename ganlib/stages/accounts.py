@@ -52,7 +52,7 @@ def alarms(rows: Iterable[Row], model: ModelRef) -> Iterator[str]:
         yield f"Play {model.verdict}."
     present = known.get("classes_present")
     if present is not None and present.value is not None and present.floor is not None:
-        missing = round(present.floor) - int(present.value)
+        missing = round(present.floor) - round(present.value)
         if not round(present.floor):
             yield "The judge finds none of the classes in real images: collapse cannot be told."
         elif missing > 0:

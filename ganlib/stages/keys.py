@@ -18,7 +18,7 @@ VERSIONS: dict[str, int] = {
     "classifiers": 1,
     "sweep": 2,
     "gan": 2,
-    "evaluate": 8,
+    "evaluate": 9,
     "check": 2,
 }
 

@@ -25,6 +25,7 @@ from ganlib.stages.values import (
     EvaluationResult,
     Judges,
     JudgeScores,
+    Metric,
     ModelRef,
     NetworkRef,
     RegisteredModel,
@@ -191,6 +192,7 @@ def _gate(context: Context, evaluation: EvaluationResult) -> tracking.Gate:
     return tracking.generator_gate(
         asked,
         _classes(evaluation),
+        spread=_told(evaluation, "classes_present").spread,
         judge_chance=_chance(evaluation, evaluation.judge.samples),
         label_chance=_chance(evaluation, evaluation.candidate.samples),
     )
@@ -285,18 +287,22 @@ def _evidence(
 
 def _unseen(result: EvaluationResult) -> str:
     """Where real images show no class, a generator that shows none has not collapsed by that."""
-    if _classes(result):
+    if round(_classes(result)):
         return ""
     count = result.candidate.samples
     return f"the judge finds none of the classes in {count} real images, so none can be missed"
 
 
-def _classes(evaluation: EvaluationResult) -> int:
+def _classes(evaluation: EvaluationResult) -> float:
     """Those that real images of the same count show: rare ones cannot be asked for."""
-    classes = len(evaluation.dataset.classes)
-    floors = {m.metric: m.floor for m in evaluation.candidate.metrics}
-    shown = floors.get("classes_present")
-    return classes if shown is None else min(classes, round(shown))
+    shown = _told(evaluation, "classes_present").floor
+    return len(evaluation.dataset.classes) if shown is None else shown
+
+
+def _told(evaluation: EvaluationResult, metric: str) -> Metric:
+    """Without spread and floor where there is none."""
+    told = {m.metric: m for m in evaluation.candidate.metrics}
+    return told.get(metric, Metric(metric=metric, value=0.0, spread=0.0))
 
 
 def _chance(evaluation: EvaluationResult, images: int) -> float:

@@ -71,18 +71,21 @@ def guessing(classes: int, images: int) -> float:
 
 def generator_gate(
     config: PromotionConfig,
-    classes: int,
+    classes: float,
     *,
+    spread: float = 0.0,
     judge_chance: float | None = None,
     label_chance: float = 0.0,
 ) -> Gate:
     """Metrics as `evaluation` names them, and `judge_accuracy` of the judge.
 
-    `classes` is how many real images show: with fewer the generator has collapsed. A judge up to
+    `classes` is how many as many real images show, give or take `spread`: with fewer by more than
+    `spread_factor` of these the generator has collapsed. A judge up to
     `judge_chance` tells nothing, and labels up to `label_chance` steer nothing; a generator that
     knows no labels is let through by `min_label_agreement` 0.
     """
-    collapsed = f"it has collapsed: {{value:.4g}} of {classes} classes are present"
+    asked = config.min_classes_present * classes
+    collapsed = f"it has collapsed: {{value:.4g}} of {classes:.4g} classes are present"
     return Gate(
         rules=(
             Rule(
@@ -95,7 +98,7 @@ def generator_gate(
             Rule(
                 metric="classes_present",
                 better="higher",
-                limit=config.min_classes_present * classes,
+                limit=asked - config.spread_factor * spread,
                 told=collapsed,
             ),
             _covering(config),

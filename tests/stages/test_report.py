@@ -169,6 +169,7 @@ def rows(**values: tuple[float | None, float]) -> list[Row]:
     [
         ({"classes_present": (10.0, 10.0), "relative_coverage": (0.9, 1.0)}, "", ""),
         ({"classes_present": (7.0, 10.0)}, "", "Collapsed: 3 of 10 classes"),
+        ({"classes_present": (9.67, 10.0)}, "", ""),
         ({"classes_present": (0.0, 0.0)}, "", "collapse cannot be told"),
         ({"intra_class_distance/cat": (None, 0.1)}, "", "no image of cat: its distance"),
         ({"relative_coverage": (0.2, 1.0)}, "", "covers 20% of what"),
