@@ -36,6 +36,7 @@ HANDS_ON = [
     f"mark = os.environ.pop('{MARK}')\n"
     f"late = f'sleep 0.1; {MARK}={{mark}} exec sleep 60'\n"
     "def end(*_):\n"
+    "    signal.signal(signal.SIGTERM, lambda *_: None)\n"  # it may be asked again meanwhile
     "    subprocess.Popen(['sh', '-c', late], stdout=subprocess.DEVNULL, start_new_session=True)\n"
     "    os._exit(0)\n"
     "signal.signal(signal.SIGTERM, end)\n"

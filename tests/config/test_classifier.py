@@ -26,7 +26,7 @@ def test_an_optimiser_without_a_kind_is_adam() -> None:
             "optimiser.nesterov",
             "momentum",
         ),
-        ({"optimiser": {"kind": "adagrad"}}, "optimiser", "'adam', 'sgd'"),
+        ({"optimiser": {"kind": "adagrad"}}, "optimiser", "none of adam, sgd"),
         (
             {"schedule": {"kind": "step", "milestones": [0.75, 0.5]}},
             "schedule.milestones",

@@ -15,21 +15,24 @@ from ganlib.evaluation.report.facts import (
 from ganlib.evaluation.table import Row
 
 WORST = 5
+SAMPLE_SETS = "sample sets"
 
 
 def generator_card(facts: Facts) -> str:
     """What was trained on what, figures, weakest classes, collapse, cost, lineage, the command."""
+    headline = headline_rows(facts.rows)
+    others = [row for row in headline if row.over not in (None, SAMPLE_SETS)]
+    aside = "; ".join(f"{words(row.metric)}: over {row.over}" for row in others)
     lines = [
         _safe(facts.headline),
         "",
         *(f"**{_safe(alarm)}**  " for alarm in facts.alarms),
         *_terms(facts.trained),
         "",
-        f"On {facts.samples:,} generated against as many held-out images; 95 % over sample sets "
-        "(memorisation: over samples; classification accuracy: over taught classifiers), before "
-        "the same held-out images:",
+        f"On {facts.samples:,} generated against as many held-out images; 95 % over {SAMPLE_SETS}"
+        f"{f' ({aside})' if aside else ''}, before the same held-out images:",
         "",
-        *_figures(headline_rows(facts.rows)),
+        *_figures(headline),
     ]
     covered = [c for c in facts.classes() if c.coverage.value is not None]
     worst = sorted(covered, key=lambda c: c.coverage.value or 0.0)[:WORST]
