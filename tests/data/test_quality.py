@@ -78,6 +78,31 @@ def test_copies_are_found_and_nothing_else(edit: str) -> None:
     assert found.mirrored_P.tolist() == [edit == "mirrored"] * len(pairs)
 
 
+@pytest.mark.parametrize("copied", [3, 10, 30])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_picture_that_is_there_many_times_is_found_every_time(copied: int, turned: bool) -> None:
+    """Beside a hundred others, and with no other beside it."""
+    originals = textures(101)
+    often = Image.fromarray(originals[0])
+    some = [again(often, 95 - 2 * number) for number in range(copied)]
+    if turned:
+        some[0] = some[0][:, ::-1]
+    expected = {(a, b) for a in range(copied + 1) for b in range(a + 1, copied + 1)}
+    for others in (originals[101:], originals[1:]):
+        view = in_memory(np.concatenate([originals[:1], np.stack(some), others]))
+        found = copies.find(view, torch.arange(len(view)))
+        pairs = {tuple(pair) for pair in found.pair_P2.tolist()}
+        assert pairs == expected
+        assert int(found.mirrored_P.sum()) == (copied if turned else 0)
+
+
+def test_a_picture_among_many_alike_must_stand_out_from_the_first_that_is_no_copy() -> None:
+    detail_AJ = torch.tensor([[0.9, 0.99, 0.5, *[0.4] * 6], [0.95] * 9, [0.95] * 8 + [0.7]])
+    like_copy_AJ = detail_AJ >= 0.88
+    assert copies._crowd(detail_AJ, like_copy_AJ).tolist() == pytest.approx([0.4, 0.0, 0.7])
+    assert copies._crowd(detail_AJ[:, :7], like_copy_AJ[:, :7]).tolist() == [0, 0, 0]
+
+
 def test_rows_that_are_left_out_are_not_compared() -> None:
     originals = textures(30)
     view = in_memory(np.concatenate([originals, originals[:5]]))

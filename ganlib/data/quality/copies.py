@@ -6,6 +6,8 @@ image's are the same with every odd column's sign turned), and the `NEAREST` are
 pixel: a copy correlates in its detail, too, which lies above those frequencies. Where whole
 neighbourhoods resemble each other, as the ones of MNIST do, a copy must stand out from them: its
 detail must leave at most `OUTSTANDING` of what the images' `CROWD`-th neighbours leave unexplained.
+Neighbours that look like copies themselves are no crowd: of a picture that is there many times the
+first that does not is taken, and more than `NEAREST` are looked at until there is one.
 
 N images, P pairs, J neighbours, S side in pixels.
 """
@@ -111,11 +113,18 @@ def _pairs(looks: _Looks, mirrored: bool) -> tuple[Tensor, Tensor, Tensor]:
         like_BN = query_ND[start : start + BLOCK] @ looks.low_ND.mT
         row_B = torch.arange(len(like_BN))
         like_BN[row_B, start + row_B] = -1
-        like_BJ, other_BJ = like_BN.topk(nearest, dim=1)
-        near_B = (like_BJ[:, 0] >= ALIKE).nonzero()[:, 0]
-        if len(near_B):
-            some = start + near_B
-            parts.append(_verified(looks, some, other_BJ[near_B], like_BJ[near_B], mirrored))
+        left_B, wide = (like_BN.amax(1) >= ALIKE).nonzero()[:, 0], nearest
+        while len(left_B):
+            # As many rows at a time as keep memory what it is for a block of `nearest`.
+            several = torch.split(left_B, max(1, BLOCK * nearest // wide))
+            crowded = []
+            for row_A in several:
+                like_AJ, other_AJ = like_BN[row_A].topk(wide, dim=1)
+                near = _verified(looks, start + row_A, other_AJ, like_AJ, mirrored)
+                done_A = near.plain_A | (wide == count - 1)
+                crowded.append(row_A[~done_A])
+                parts.append(near.pairs(done_A))
+            left_B, wide = torch.cat(crowded), min(4 * wide, count - 1)
     if not parts:
         return empty
     pair_P2 = torch.cat([part[0] for part in parts]).sort(1).values
@@ -129,25 +138,50 @@ def _odd(width: int) -> Tensor:
     return 1.0 - 2.0 * (torch.arange(1, side * side) % side % 2)
 
 
+@dataclass(frozen=True)
+class _Near:
+    """Of A rows and J neighbours of each: which are copies, and whether some look like none."""
+
+    row_A: Tensor
+    other_AJ: Tensor
+    detail_AJ: Tensor
+    copy_AJ: Tensor
+    plain_A: Tensor
+
+    def pairs(self, done_A: Tensor) -> tuple[Tensor, Tensor]:
+        """Those of the rows that are done, and their score."""
+        a, j = (self.copy_AJ & done_A[:, None]).nonzero(as_tuple=True)
+        return torch.stack([self.row_A[a], self.other_AJ[a, j]], 1), self.detail_AJ[a, j]
+
+
 def _verified(
-    looks: _Looks, row_B: Tensor, other_BJ: Tensor, like_BJ: Tensor, mirrored: bool
-) -> tuple[Tensor, Tensor]:
+    looks: _Looks, row_A: Tensor, other_AJ: Tensor, like_AJ: Tensor, mirrored: bool
+) -> _Near:
     side = looks.side
-    mine_BX = looks.whole_NX[row_B].float()
+    mine_AX = looks.whole_NX[row_A].float()
     if mirrored:
-        mine_BX = mine_BX.reshape(-1, side, side).flip(2).flatten(1)
-    theirs_BJX = looks.whole_NX[other_BJ].float()
-    whole_BJ = torch.einsum("bx,bjx->bj", mine_BX, theirs_BJX)
-    detail_BJ = torch.einsum("bx,bjx->bj", _detail(mine_BX, side), _detail(theirs_BJX, side))
-    detail_BJ = torch.where(like_BJ > 0, detail_BJ, 0.0)
-    crowd_B = detail_BJ.sort(1, descending=True).values[:, min(CROWD, detail_BJ.shape[1]) - 1]
-    if detail_BJ.shape[1] < CROWD:
-        crowd_B = torch.zeros_like(crowd_B)
-    left_BJ = 1 - detail_BJ
-    copy_BJ = (like_BJ >= ALIKE) & (whole_BJ >= WHOLE) & (detail_BJ >= DETAIL)
-    copy_BJ &= left_BJ <= OUTSTANDING * (1 - crowd_B.clamp(min=0))[:, None]
-    b, j = copy_BJ.nonzero(as_tuple=True)
-    return torch.stack([row_B[b], other_BJ[b, j]], 1), detail_BJ[b, j]
+        mine_AX = mine_AX.reshape(-1, side, side).flip(2).flatten(1)
+    theirs_AJX = looks.whole_NX[other_AJ].float()
+    whole_AJ = torch.einsum("ax,ajx->aj", mine_AX, theirs_AJX)
+    detail_AJ = torch.einsum("ax,ajx->aj", _detail(mine_AX, side), _detail(theirs_AJX, side))
+    detail_AJ = torch.where(like_AJ > 0, detail_AJ, 0.0)
+    copy_AJ = (like_AJ >= ALIKE) & (whole_AJ >= WHOLE) & (detail_AJ >= DETAIL)
+    plain_A = ~copy_AJ.all(1)
+    copy_AJ &= 1 - detail_AJ <= OUTSTANDING * (1 - _crowd(detail_AJ, copy_AJ))[:, None]
+    return _Near(row_A, other_AJ, detail_AJ, copy_AJ, plain_A)
+
+
+def _crowd(detail_AJ: Tensor, like_copy_AJ: Tensor) -> Tensor:
+    """crowd_A: the detail of the `CROWD`-th neighbour, or of the first after it that is no copy.
+
+    0 where there are fewer, or none is.
+    """
+    neighbours = detail_AJ.shape[1]
+    place_A = like_copy_AJ.sum(1).clamp(min=CROWD - 1)
+    # The copies first, then the others, each by its detail.
+    order_AJ = (detail_AJ + 3 * like_copy_AJ).sort(1, descending=True).values
+    found_A = order_AJ.gather(1, place_A.clamp(max=neighbours - 1)[:, None])[:, 0]
+    return torch.where(place_A < neighbours, found_A, 0.0).clamp(min=0)
 
 
 def _detail(whole_X: Tensor, side: int) -> Tensor:
