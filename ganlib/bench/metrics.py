@@ -6,10 +6,11 @@ The others are not among the project's dependencies.
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from statistics import median
 from typing import Any
@@ -72,7 +73,7 @@ def bench_metrics(
             }
         )
     differences = compare(told["ours"]["values"], told["others"]["values"])
-    agree = max(differences.values()) <= AGREEMENT
+    apart = largest(differences.values())
     cpu_ratio = median(turn["cpu_ratio"] for turn in turns)
     return {
         **asked,
@@ -84,24 +85,41 @@ def bench_metrics(
             min(t["cpu_ratio"] for t in turns),
             max(t["cpu_ratio"] for t in turns),
         ],
-        "largest_difference": max(differences.values()),
+        "largest_difference": apart,
         "differences": differences,
         "values": told["ours"]["values"],
         "peak_mb": turns[-1]["peak_mb"],
         "target": {"cpu_ratio": TARGET, "difference": AGREEMENT},
-        "passed": agree and (cpu_ratio >= TARGET or size != JUDGE_WIDTH),
+        "passed": apart <= AGREEMENT and (cpu_ratio >= TARGET or size != JUDGE_WIDTH),
         "load_average": turns[-1]["load_average"],
         "rounds": turns,
     }
 
 
 def compare(ours: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, float]:
-    """Name -> relative difference; another's `name_program` is held against our `name`."""
+    """Name -> relative difference; another's `name_program` is held against our `name`.
+
+    Of a value of 0 it is 0 or infinite, and of one that is no number NaN.
+    """
     flat = _flat(ours)
     return {
-        name: abs(flat[name if name in flat else name.rpartition("_")[0]] - value) / abs(value)
+        name: relative(flat[name if name in flat else name.rpartition("_")[0]], value)
         for name, value in _flat(others).items()
     }
+
+
+def relative(value: float, reference: float) -> float:
+    """|value - reference| / |reference|: infinite beside a reference of 0 that is missed."""
+    apart = abs(value - reference)
+    if reference == 0:
+        return apart and math.inf * apart
+    return apart / abs(reference)
+
+
+def largest(values: Iterable[float]) -> float:
+    """The largest, or NaN, which is within no limit, where any is: `max` tells what came first."""
+    found = list(values)
+    return math.nan if any(map(math.isnan, found)) else max(found)
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, float]:

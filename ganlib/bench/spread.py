@@ -6,6 +6,7 @@ N samples, F features.
 from __future__ import annotations
 
 import json
+import math
 import os
 import resource
 import subprocess
@@ -16,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ganlib.bench.metrics import largest, relative
 from ganlib.errors import StageFailed
 from ganlib.stages.stamp import source_digest
 from ganlib.storage import read_json, write_json
@@ -67,7 +69,7 @@ def bench_evaluate(
         for name in _names(cells, size)
     }
     megabytes = max(cell["peak_mb"]["workers"] + cell["peak_mb"]["asking"] for cell in cells)
-    apart = max(differences.values())
+    apart = largest(differences.values())
     return {
         "images": images,
         "sizes": list(sizes),
@@ -121,7 +123,9 @@ def _names(cells: Sequence[Mapping[str, Any]], size: int) -> list[str]:
 def _apart(cells: Sequence[Mapping[str, Any]], size: int, name: str) -> float:
     """Relative, between the most and the least that any number of workers found."""
     found = [c["values"][name] for c in cells if c["size"] == size and name in c["values"]]
-    return float((max(found) - min(found)) / max(abs(max(found)), 1e-300))
+    if not all(map(math.isfinite, found)):
+        return math.nan
+    return relative(max(found), min(found))
 
 
 def measure(asked: Mapping[str, Any]) -> None:

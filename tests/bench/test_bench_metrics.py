@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -28,6 +30,44 @@ def test_differences_are_relative_and_a_second_opinion_is_of_the_same_figure():
     others = {"frechet": 2.2, "frechet_scipy": 2.0, "prdc": {"recall": 0.5}}
     found = metrics.compare(ours, others)
     assert found == {"frechet": pytest.approx(1 / 11), "frechet_scipy": 0, "recall": 0}
+
+
+def test_a_reference_of_0_is_met_or_missed_by_infinitely_much():
+    others = {"kernel": 0.0, "prdc": {"recall": 0.0}}
+    found = metrics.compare({"kernel": 0.0, "prdc": {"recall": 1e-12}}, others)
+    assert found == {"kernel": 0, "recall": math.inf}
+    assert math.isnan(metrics.compare({"kernel": math.nan}, {"kernel": 0.0})["kernel"])
+    assert math.isnan(metrics.compare({"kernel": 1.0}, {"kernel": math.nan})["kernel"])
+
+
+@pytest.mark.parametrize(
+    ("ours", "others", "ratio", "passed"),
+    [
+        (2.0, 2.0, 6, True),
+        (2.0, 2.1, 6, False),
+        (2.0, 2.0, 4, False),
+        (math.nan, 2.0, 6, False),
+        (2.0, math.nan, 6, False),
+        (2.0, 0.0, 6, False),
+        (0.0, 0.0, 6, True),
+    ],
+)
+def test_it_passes_by_every_difference_and_by_its_time(monkeypatch, ours, others, ratio, passed):
+    def measure(asked):
+        value, spent = (ours, 1.0) if asked["side"] == "ours" else (others, float(ratio))
+        return {
+            # The first one agrees always, so that a NaN comes after it.
+            "values": {"frechet": 1.0, "kernel": value},
+            "seconds": {"frechet": spent, "kernel": spent},
+            "cpu_seconds": {"frechet": spent, "kernel": spent},
+            "peak_mb": 1.0,
+        }
+
+    monkeypatch.setattr(metrics, "OTHERS", {})
+    monkeypatch.setattr(metrics, "_measure", measure)
+    told = metrics.bench_metrics(1000)
+    assert told["cpu_ratio"] == ratio
+    assert told["passed"] is passed
 
 
 def test_without_the_others_it_says_how_to_install_them(monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,20 @@ def test_a_value_that_differs_by_workers_fails(
     assert not told["passed"]
     assert told["differences"]["kernel at 4"] == pytest.approx(2e-5, rel=1e-3)
     assert told["differences"]["frechet at 4"] == 0
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
+@pytest.mark.parametrize("workers", ["1", "2", "*"])
+def test_a_value_that_is_no_number_fails(
+    value: str, workers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spread, "_measure", stand_in)
+    spread.bench_evaluate(tmp_path, images=100, sizes=(4,))
+    for path in tmp_path.glob(f"size-4-workers-{workers}-*-kernel-*.json"):
+        path.write_text(path.read_text().replace("0.5", value))
+    told = spread.bench_evaluate(tmp_path, images=100, sizes=(4,))
+    assert not told["passed"]
+    assert math.isnan(told["largest_difference"])
 
 
 def test_more_memory_than_is_promised_fails(
