@@ -216,7 +216,7 @@ class InceptionExtractor:
 
     name = "inception-2015-12-05:pool"
 
-    def __init__(self, weights: Path, *, batch: int = 50, device: str = "cpu") -> None:
+    def __init__(self, weights: Path, *, batch: int = 64, device: str = "cpu") -> None:
         """Raises ConfigError for a file that is missing or is not the published one.
 
         Other weights of the same shape would give a distance that is no FID.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 
 import pytest
@@ -10,8 +11,11 @@ import torch
 from ganlib.config import DcganGenerator
 from ganlib.evaluation import ClassifierExtractor, reference, repeated, sample_sets, tabulate
 from ganlib.evaluation import kept as kept_module
+from ganlib.evaluation.inception import InceptionExtractor
 from ganlib.evaluation.kept import Kept
+from ganlib.evaluation.networks import PretrainedExtractor, RandomExtractor
 from ganlib.evaluation.pairs import DRAWN, ByWorkers, InRanks, InTurn, narrowed
+from ganlib.evaluation.sampling import generate, render
 from ganlib.metrics import class_coverage, of_each_class
 from ganlib.models import build_generator, load_model
 
@@ -98,6 +102,16 @@ def test_an_evaluation_by_workers_is_that_of_one_process(tmp_path, digits, judge
     assert [row.floor for row in shared.rows] == [
         row.floor if row.floor is None else pytest.approx(row.floor, rel=1e-9) for row in alone.rows
     ]
+
+
+@pytest.mark.parametrize(
+    "sees",
+    [ClassifierExtractor, InceptionExtractor, PretrainedExtractor, RandomExtractor, generate,
+     render],
+)  # fmt: skip
+def test_a_block_of_images_is_whole_batches(sees):
+    """Otherwise workers would see other batches than one process, which other last digits have."""
+    assert DRAWN % inspect.signature(sees).parameters["batch"].default == 0
 
 
 def test_workers_without_a_generator_draw_nothing(tmp_path):
