@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import importlib
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
-from unittest.mock import MagicMock
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from ganlib.bench.fidelity import torchvision
+from ganlib.bench.memory import forget_peak, held_mb, peak_mb
 
 CLASSES, NEIGHBOURS, SUBSETS, ROWS, SPLITS = 10, 5, 100, 1000, 10
 # What torch-fidelity draws its subsets and its order with.
@@ -66,9 +67,7 @@ def ours(real_NF: Tensor, fake_NF: Tensor, logits_NK: Tensor) -> dict[str, Calla
 
 def others(real_NF: Tensor, fake_NF: Tensor, logits_NK: Tensor) -> dict[str, Callable[[], Any]]:
     """torch-fidelity's functions of features and prdc's; raises ImportError without them."""
-    for part in ("", ".datasets", ".transforms", ".transforms.functional"):
-        # Only its loading of pictures asks for it, which nothing here does.
-        sys.modules.setdefault(f"torchvision{part}", MagicMock())
+    sys.modules.update(torchvision())
     fid = importlib.import_module("torch_fidelity.metric_fid")
     kid = importlib.import_module("torch_fidelity.metric_kid")
     isc = importlib.import_module("torch_fidelity.metric_isc")
@@ -115,23 +114,23 @@ def _by_root(real: Any, fake: Any) -> float:
 
 
 def measured(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Values, wall and processor seconds of each, and megabytes above the features at the peak."""
+    """Values, wall and processor seconds of each, and megabytes above the features at the peak.
+
+    What making the features took is forgotten, or, by a kernel that cannot, counts for both sides.
+    """
     torch.set_num_threads(asked["threads"])
     given = features(asked["count"], asked["size"], asked["seed"])
     sides = {"ours": ours, "others": others}
     todo = sides[asked["side"]](*given)
-    before = _peak_mb()
+    forget_peak()
+    before = held_mb()
     values, wall, busy = {}, {}, {}
     for name, work in todo.items():
         started, worked = time.perf_counter(), time.process_time()
         values[name] = work()
         wall[name] = time.perf_counter() - started
         busy[name] = time.process_time() - worked
-    return {"values": values, "seconds": wall, "cpu_seconds": busy, "peak_mb": _peak_mb() - before}
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"values": values, "seconds": wall, "cpu_seconds": busy, "peak_mb": peak_mb() - before}
 
 
 def main() -> None:

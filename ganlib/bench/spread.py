@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ganlib.bench.memory import peak_mb
 from ganlib.bench.metrics import largest, relative
 from ganlib.errors import StageFailed
 from ganlib.stages.stamp import source_digest
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SAME = 1e-9
 MEGABYTES = 2_000
-CODE = ("bench/spread.py", "cluster/parts.py", "evaluation/pairs.py", "metrics")
+CODE = ("bench/memory.py", "bench/spread.py", "cluster/parts.py", "evaluation/pairs.py", "metrics")
 FIGURES = ("frechet", "kernel", "prdc")
 NEIGHBOURS = 5
 
@@ -138,7 +138,7 @@ def measure(asked: Mapping[str, Any]) -> None:
     from ganlib.evaluation.pairs import ByWorkers
 
     torch.set_num_threads(1)
-    idle, out = _peak_mb(), Path(asked["out"])
+    idle, out = peak_mb(), Path(asked["out"])
     out.mkdir(parents=True, exist_ok=True)
     cluster = ClusterConfig(workers=asked["workers"], threads=1, device="cpu")
     with tempfile.TemporaryDirectory(dir=out, prefix=".features-") as folder:
@@ -162,7 +162,7 @@ def measure(asked: Mapping[str, Any]) -> None:
                     "peak_mb": {
                         "each_worker": above,
                         "workers": sum(above),
-                        "asking": _peak_mb() - idle,
+                        "asking": peak_mb() - idle,
                     },
                     "idle_mb": [process.idle_mb for process in spent],
                     "load_average": [load, os.getloadavg()[0]],
@@ -181,10 +181,6 @@ def _figure(figure: str, pairs: Pairs, real_NF: Tensor, fake_NF: Tensor) -> dict
         return {figure: pairs.kernel_distance(real_NF, fake_NF)}
     real_N, fake_N = (pairs.squared_radii(side, NEIGHBOURS) for side in (real_NF, fake_NF))
     return dict(vars(pairs.compare(real_NF, fake_NF, real_N, fake_N).finish(NEIGHBOURS)))
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main() -> None:

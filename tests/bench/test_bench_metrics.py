@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 import pytest
 import scipy.linalg
 
-from ganlib.bench import metrics
+from ganlib.bench import fidelity, metrics, metrics_sides
 from ganlib.bench.metrics_sides import features, measured
 from ganlib.errors import ConfigError
 
@@ -23,6 +24,40 @@ def test_our_side_measures_itself_and_is_scipys_value():
         a + b - 2 * scipy.linalg.sqrtm(a @ b).real
     )
     assert told["values"]["frechet"] == pytest.approx(expected, rel=1e-9)
+
+
+def test_memory_is_counted_from_the_features_on_though_making_them_took_more(monkeypatch):
+    def made(count, size, seed):
+        assert np.ones(40_000_000).sum() == 40_000_000  # 320 MB, gone when they are there
+        return features(count, size, seed)
+
+    def work(*given):
+        return {"frechet": lambda: float(np.ones(15_000_000).mean())}
+
+    monkeypatch.setattr(metrics_sides, "features", made)
+    monkeypatch.setattr(metrics_sides, "ours", work)
+    told = measured({"side": "ours", "count": 300, "size": 8, "seed": 3, "threads": 1})
+    assert told["peak_mb"] == pytest.approx(15_000_000 * 8 / 2**20, rel=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not all(map(metrics._version, metrics.OTHERS)), reason="torch-fidelity and prdc not installed"
+)
+def test_it_is_what_torch_fidelity_scipy_and_prdc_find():
+    told = metrics.bench_metrics(1500, 16, rounds=1)
+    assert told["passed"]
+    assert set(told["differences"]) >= {"frechet", "frechet_scipy", "kernel", "inception_score"}
+    assert told["largest_difference"] <= 1e-6
+    assert all(value > 0 for value in told["peak_mb"].values())
+
+
+def test_nothing_but_names_stands_in_for_torchvision():
+    found = fidelity.torchvision()
+    assert "torchvision" not in sys.modules
+    assert found["torchvision"].datasets is found["torchvision.datasets"]
+    with pytest.raises(AttributeError):
+        _ = found["torchvision"].models
 
 
 def test_differences_are_relative_and_a_second_opinion_is_of_the_same_figure():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from unittest.mock import MagicMock
 
 import pytest
 import torch
 
+from ganlib.bench.fidelity import torchvision
 from ganlib.config import extractors
 from ganlib.errors import ConfigError
 from ganlib.evaluation.inception import VARIABLE, InceptionExtractor, InceptionV3, resize
@@ -90,24 +90,26 @@ def test_whatever_else_the_file_holds_is_refused_by_name(tmp_path, any_weights, 
         InceptionExtractor(path)
 
 
-def theirs(path):
-    for part in ("", ".datasets", ".transforms", ".transforms.functional"):
-        sys.modules.setdefault(f"torchvision{part}", MagicMock())
+@pytest.fixture
+def theirs(monkeypatch):
+    for name, module in torchvision().items():
+        monkeypatch.setitem(sys.modules, name, module)
     module = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
-    return module.FeatureExtractorInceptionV3("i", ["2048", "logits_unbiased"], str(path))
+    layers = ["2048", "logits_unbiased"]
+    return lambda path: module.FeatureExtractorInceptionV3("i", layers, str(path))
 
 
-def agree(path):
+def agree(path, theirs):
     expected = theirs(path)(IMAGES.permute(0, 3, 1, 2).contiguous())
     for ours, other in zip(InceptionExtractor(path)(IMAGES), expected, strict=True):
         scale = float(other.abs().max())
         assert float((ours - other).abs().max()) <= 1e-3 * scale
 
 
-def test_it_is_torch_fidelitys_network_with_seeded_weights(weights, any_weights):
-    agree(weights)
+def test_it_is_torch_fidelitys_network_with_seeded_weights(weights, any_weights, theirs):
+    agree(weights, theirs)
 
 
 @pytest.mark.skipif(not os.environ.get(VARIABLE), reason=f"{VARIABLE} names no weights")
-def test_it_is_torch_fidelitys_network_with_the_published_weights():
-    agree(os.environ[VARIABLE])
+def test_it_is_torch_fidelitys_network_with_the_published_weights(theirs):
+    agree(os.environ[VARIABLE], theirs)
