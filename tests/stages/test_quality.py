@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 from sklearn.datasets import load_digits
 
 from ganlib import api
+from ganlib.bench import check
 from ganlib.bench.check import scores, write_digits
 from ganlib.bench.planted import Planted, plant
 from ganlib.cli.main import main
@@ -67,10 +68,13 @@ def test_what_was_planted_is_found(
     assert told["copies"]["recall"] >= 0.7
     assert told["copies"]["recall_by_kind"]["exact"] == 1
     assert told["copies"]["precision"] >= 0.7
+    assert told["copies"]["precision_own_wrong"] >= 0.7
     assert told["leaks"]["recall"] >= 0.7
+    assert told["leaks"]["precision_own_wrong"] >= 0.7
     assert told["label_errors"]["recall"] >= 0.6
     assert told["label_errors"]["precision"] >= 0.6
     assert told["outliers"]["recall"] >= 0.5
+    assert told["outliers"]["precision_own_wrong"] >= 0.5
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
@@ -134,6 +138,61 @@ def test_scores_by_hand() -> None:
     assert (told["label_errors"]["recall"], told["label_errors"]["precision"]) == (1, 0.5)
     assert told["label_errors"]["right_class_named"] == 1
     assert (told["outliers"]["recall"], told["outliers"]["precision"]) == (1, 1)
+    assert [told[part]["own"] for part in ("copies", "leaks", "outliers")] == [1, 0, 0]
+    assert told["copies"]["precision_own_right"] == pytest.approx(2 / 3)
+    assert told["copies"]["precision_own_wrong"] == pytest.approx(1 / 3)
+
+
+def test_what_is_invented_in_the_untouched_set_shows_in_a_precision() -> None:
+    """A check that takes a thousand pairs and pictures for copies, leaks and outliers anyway."""
+    faults = Planted(
+        copies={"exact": [("train/a/1", "train/a/2")]},
+        leaks=[("test/a/1", "train/a/leak")],
+        outliers=["train/a/odd"],
+    )
+
+    def row(finding: str, file: str, other: str = "") -> dict[str, object]:
+        return Finding(finding=finding, file=file, other_file=other).model_dump()
+
+    before = [
+        made
+        for n in range(999)
+        for made in (
+            row("near_duplicate", f"train/b/{n}", f"test/b/{n}"),
+            row("leakage", f"test/b/{n}", f"train/b/{n}"),
+            row("outlier", f"train/c/{n}"),
+        )
+    ]
+    found = [
+        *before,
+        row("exact_duplicate", "train/a/2", "train/a/1"),
+        row("leakage", "test/a/1", "train/a/leak"),
+        row("outlier", "train/a/odd"),
+    ]
+    told = scores(faults, before, found)
+    for part in ("copies", "leaks", "outliers"):
+        assert told[part]["own"] == 999
+        assert told[part]["precision"] == told[part]["precision_own_right"] == 1
+        assert told[part]["precision_own_wrong"] == 0.001
+    shown = check._pair(told["copies"])
+    assert shown == (
+        "recall 1.000, precision 1.000 (1.000 with the untouched set's own as right, "
+        "0.001 as wrong)"
+    )
+    assert check._mean([told["copies"]] * 2)["precision_own_wrong"] == pytest.approx(0.001)
+
+
+def test_a_copy_of_an_own_copy_is_right_only_if_own_findings_are() -> None:
+    faults = Planted(copies={"exact": [("train/a/1", "train/a/2")]})
+
+    def row(one: str, other: str) -> dict[str, object]:
+        return Finding(finding="near_duplicate", file=one, other_file=other).model_dump()
+
+    own = row("train/a/0", "train/a/1")
+    found = [own, row("train/a/1", "train/a/2"), row("train/a/0", "train/a/2")]
+    told = scores(faults, [own], found)["copies"]
+    assert (told["precision"], told["precision_own_right"]) == (1, 1)
+    assert told["precision_own_wrong"] == pytest.approx(1 / 3)
 
 
 def test_the_stage_writes_table_and_pictures_and_is_reused(

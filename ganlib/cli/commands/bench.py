@@ -260,6 +260,8 @@ def check(
     Copies (exact, recompressed, resized, brighter or darker, mirrored), leaks from test to train,
     a twentieth of the labels wrong, and pictures that are none. The flower photographs in
     GANLIB_DATA, or scikit-learn's digits. Ends with 1 when copies or leaks are missed or invented.
+    What is found before anything is planted counts in neither; precision is told with all of that
+    as right and as wrong, too.
 
     \b
     GANLIB_DATA=/data ganlib bench check --seed 7 --json
