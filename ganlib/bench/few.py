@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from ganlib.config import fingerprint, load_recipe, overlay, parse_assignments
 from ganlib.data import Images, prepare
 from ganlib.evaluation import balanced_labels, generated_images, mixed
 from ganlib.evaluation.pictures import grid
+from ganlib.metrics import of_mean
 from ganlib.models import load_model
 from ganlib.storage import read_json, write_bytes, write_json
 from ganlib.training.memory import keep_freed
@@ -67,7 +68,9 @@ def bench_few(
     the training images real and half generated. All three are distorted alike, as strongly as is
     best for `classical` on the recipe's validation images at seeds of its own: more images than
     anybody with so few has, so `classical` is if anything favoured. `gain` is both - classical of
-    the same real images. Means are over seeds, each with its standard error, none of one seed.
+    the same real images, seed by seed. Means are over seeds, each with its 95 % interval by
+    Student's t, none of one seed. `warnings` tells where the strongest distortion was the best, so
+    that a still stronger one might be better for `classical`.
 
     Every part is kept in `out` as soon as it is done, and the same command goes on from there.
     Raises ConfigError for a class with too few images, Diverged if a GAN does.
@@ -82,6 +85,9 @@ def bench_few(
         for seed in range(seeds):
             distorted = lab.distorted(tuned["strength"])
             cells.append(_cell(distorted, count, seed, (generated, repeats), out, say))
+    warnings = [text for count, tuned in tuning.items() if (text := at_the_end(count, tuned))]
+    for text in warnings:
+        say(text)
     rows = [summary(count, [c for c in cells if c["per_class"] == count]) for count in per_class]
     return {
         "dataset": dataset,
@@ -97,6 +103,7 @@ def bench_few(
         "tuning_seeds": list(TUNING_SEEDS),
         "threads": 1,
         "rows": rows,
+        "warnings": warnings,
         "tuning": tuning,
         "cells": cells,
         "cpu_minutes": sum(c["cpu_minutes"] for c in cells),
@@ -134,6 +141,17 @@ def _tuned(lab: Lab, count: int, out: Path, say: Say) -> Told:
         "tried": tried,
         "cpu_minutes": sum(one["cpu_minutes"] for one in tried),
     }
+
+
+def at_the_end(count: str, tuned: Mapping[str, Any]) -> str:
+    """A warning if the strongest distortion tried is the best, or nothing."""
+    strongest = max(one["strength"] for one in tuned["tried"])
+    if tuned["strength"] < strongest:
+        return ""
+    return (
+        f"{count} of each class: the strongest distortion tried, {strongest:g}, is the best for "
+        "classical: a stronger one might be better still, and the gain smaller"
+    )
 
 
 def _cell(lab: Lab, count: int, seed: int, numbers: tuple[int, int], out: Path, say: Say) -> Told:
@@ -218,23 +236,26 @@ def _kept(path: Path, make: Callable[[], Told]) -> Told:
 
 
 def summary(count: int, cells: Sequence[Mapping[str, Any]]) -> Told:
-    """Of each measure the mean over seeds and its standard error, none of one seed."""
+    """Of each measure the mean over seeds and its 95 % interval by Student's t, none of one seed.
+
+    Of the gain they are of what the seeds gained, each with the same real images.
+    """
     row: Told = {"per_class": count}
     for name in MEASURES:
         found = [cell[name] for cell in cells]
         row[name] = fmean(found)
-        row[f"{name}_error"] = stdev(found) / len(found) ** 0.5 if len(found) > 1 else None
+        row[f"{name}_interval"] = list(of_mean(found)) if len(found) > 1 else None
     return row
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Columns and rows for people: in per cent with standard errors, the gain in points."""
+    """Columns and rows for people: in per cent with 95 % intervals, the gain in points."""
     told = [(str(row["per_class"]), *(_percent(row, name) for name in MEASURES)) for row in rows]
-    return ("per class", *MEASURES), told
+    return ("per class", *(f"{name} +- 95 %" for name in MEASURES)), told
 
 
 def _percent(row: Mapping[str, Any], name: str) -> str:
-    """`95.12 +- 0.08`, or the mean alone of one seed."""
-    error = row[f"{name}_error"]
-    sign = "+" if name == "gain" else ""
-    return f"{100 * row[name]:{sign}.2f}" + (f" +- {100 * error:.2f}" if error is not None else "")
+    """`95.12 +- 0.34`, or the mean alone of one seed."""
+    interval = row[f"{name}_interval"]
+    text = f"{100 * row[name]:{'+' if name == 'gain' else ''}.2f}"
+    return text if interval is None else f"{text} +- {50 * (interval[1] - interval[0]):.2f}"

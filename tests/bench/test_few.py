@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from ganlib.bench.few import bench_few, summary, table
+from ganlib.bench.few import at_the_end, bench_few, summary, table
 from ganlib.bench.scarce import Lab, distortion
 from ganlib.config import load_recipe
 from ganlib.data import prepare
@@ -86,6 +86,7 @@ def test_the_gain_is_of_the_same_images_and_every_part_is_kept(
     assert told["tuning"]["3"]["strength"] == best["strength"]
     assert not set(told["seeds"]) & set(told["tuning_seeds"])
     assert told["rows"] == [summary(3, told["cells"])]
+    assert len(told["warnings"]) == (best["strength"] == 3)
     json.dumps(told)
 
 
@@ -118,18 +119,31 @@ def test_nothing_is_trained_twice(whole: tuple[Path, dict[str, Any]]) -> None:
     assert not [text for text in said if "GAN" in text or "classifiers" in text]
 
 
-def test_means_and_their_errors_by_hand() -> None:
+@pytest.mark.parametrize(("best", "warned"), [(3.0, True), (2.0, False), (0.0, False)])
+def test_it_warns_where_the_strongest_distortion_is_the_best(best: float, warned: bool) -> None:
+    tried = [{"strength": strength} for strength in (0.0, 1.0, 2.0, 3.0)]
+    text = at_the_end("10", {"strength": best, "tried": tried})
+    assert bool(text) == warned
+    assert text.startswith("10 of each class: the strongest distortion tried, 3,") == warned
+
+
+def test_means_and_their_intervals_by_hand() -> None:
     cells = [
         {"classical": a, "generated": 0.5, "both": a + gain, "gain": gain}
         for a, gain in ((0.80, 0.02), (0.84, 0.0), (0.88, 0.04))
     ]
     row = summary(10, cells)
     assert row["classical"] == pytest.approx(0.84)
-    assert row["classical_error"] == pytest.approx(0.04 / 3**0.5)
+    t = 4.302653  # of two degrees of freedom, 97.5 %
+    half = t * 0.04 / 3**0.5
+    assert row["classical_interval"] == pytest.approx([0.84 - half, 0.84 + half])
     assert row["gain"] == pytest.approx(0.02)
-    assert row["gain_error"] == pytest.approx(0.02 / 3**0.5)
-    assert row["generated_error"] == 0
+    half = t * 0.02 / 3**0.5
+    assert row["gain_interval"] == pytest.approx([0.02 - half, 0.02 + half])
+    assert row["generated_interval"] == [0.5, 0.5]
     columns, rows = table([row, summary(50, cells[:1])])
-    assert columns == ("per class", "classical", "generated", "both", "gain")
-    assert rows[0] == ("10", "84.00 +- 2.31", "50.00 +- 0.00", "86.00 +- 3.06", "+2.00 +- 1.15")
+    assert columns == (
+        "per class", "classical +- 95 %", "generated +- 95 %", "both +- 95 %", "gain +- 95 %"
+    )  # fmt: skip
+    assert rows[0] == ("10", "84.00 +- 9.94", "50.00 +- 0.00", "86.00 +- 13.14", "+2.00 +- 4.97")
     assert rows[1] == ("50", "80.00", "50.00", "82.00", "+2.00")
