@@ -69,15 +69,17 @@ def opinion(
     found = tabulate(
         reference, sets, neighbours=config.neighbours, present_share=config.present_share
     )
-    return named(found, split) if extractor.name == InceptionExtractor.name else found
+    return named(found, extractor.name, split)
 
 
-def named(found: EvaluationTable, split: str) -> EvaluationTable:
+def named(found: EvaluationTable, extractor: str, split: str) -> EvaluationTable:
     """`frechet_distance` by the name that only the inception network gives it: fid_10k_test.
 
     It says how many there are of each and which images are the real ones, without which no two
-    such distances can be compared.
+    such distances can be compared. The table of another `extractor` is left as it is.
     """
+    if extractor != InceptionExtractor.name:
+        return found
     count = found["frechet_distance"].count
     name = f"fid_{count // 1000}k_{split}" if count % 1000 == 0 else f"fid_{count}_{split}"
 

@@ -88,6 +88,7 @@ def _evaluate(
 ) -> EvaluationResult:
     from ganlib.data import Dataset
     from ganlib.evaluation import Row, sample_sets, tabulate
+    from ganlib.evaluation.opinions import named
     from ganlib.evaluation.others import Others
     from ganlib.evaluation.reference import build
     from ganlib.models import load_model
@@ -135,6 +136,7 @@ def _evaluate(
             present_share=config.present_share,
             names=data.classes,
         )
+        found = named(found, extractor.name, "test")
         seen_by_others = opinions.rows(
             work, loaded.module, data, held, others, model=model, by=by, device=device
         )

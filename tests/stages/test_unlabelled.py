@@ -13,6 +13,7 @@ from ganlib import api
 from ganlib.config import PipelineConfig, load, overlay
 from ganlib.data.sources.digits import DigitsSource
 from ganlib.errors import ConfigError, InputError, NotFound
+from ganlib.evaluation.inception import InceptionExtractor
 from ganlib.stages import (
     evaluate,
     forecast,
@@ -133,6 +134,26 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
 @pytest.fixture(scope="module")
 def decided(chain: Chain) -> tuple[EvaluationResult, Decision]:
     return chain.decide()
+
+
+def test_the_inception_network_names_its_distance_where_it_gates_as_well(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The random network in its place, by its name: only the name decides."""
+    looking = judges.extractor
+
+    def inception(judge: JudgeRef, channels: int, device: str) -> object:
+        found = looking(judge, channels, device)
+        monkeypatch.setattr(found, "name", InceptionExtractor.name)
+        return found
+
+    monkeypatch.setattr(judges, "extractor", inception)
+    found, done = chain.decide(**{"judging.gate": {"kind": "random", "seed": 9}})
+    told = {row.metric: row for row in found.candidate.rows}
+    assert told["fid_60_test"].extractor == InceptionExtractor.name.partition(":")[0]
+    assert "frechet_distance" not in told
+    assert "scaled_distance" in found.candidate.values()
+    assert done.verdict == "promoted"
 
 
 def test_training_is_watched_without_a_word_about_classes(chain: Chain) -> None:
