@@ -22,9 +22,6 @@ from ganlib.metrics import (
     smoothed_shares,
 )
 
-# A sample whose likeliest class is less likely than this is counted for none.
-CONFIDENT = 0.5
-
 
 def details(
     real: Seen,
@@ -47,7 +44,7 @@ def details(
 
     The distance of a class of which nothing was generated is infinite, and so are the mean and the
     largest. class_divergence is the reverse KL from the real images' classes among the samples that
-    the judge is sure of, confident_share how many it is. The real images count half a one more of
+    the judge is sure of (`confident`), confident_share how many it is. The real images count half a one more of
     each class, so that one sample of a class they lack does not make it infinite.
     """
     pairs = pairs or InRanks()
@@ -64,7 +61,7 @@ def details(
         )
         covered_K = of_each_class(covered_N, real.label_N, len(names), neighbours)
     distance_K = class_distance(*features, classes=len(names))
-    modes = Modes.of_classes(fake.logits_NK.softmax(1), CONFIDENT)
+    modes = Modes.of_classes(fake.logits_NK.softmax(1), confident(len(names)))
     return {
         **told,
         "class_divergence": modes.divergence(smoothed_shares(real.label_N, len(names))),
@@ -75,6 +72,14 @@ def details(
         **_by_class("intra_class_distance", names, distance_K),
         **_by_class("class_share", names, class_shares(fake.judged(), len(names))),
     }
+
+
+def confident(classes: int) -> float:
+    """How likely its likeliest class must be for a sample to count: halfway from chance to certain.
+
+    One half alone would be no gate for two classes, the likelier of which never is less.
+    """
+    return (1 + 1 / classes) / 2
 
 
 def _by_class(metric: str, names: Sequence[str], value_K: Tensor) -> dict[str, float]:

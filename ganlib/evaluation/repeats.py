@@ -99,13 +99,15 @@ def tabulate(
     share_K = tuple(map(fmean, zip(*shares, strict=True)))
     told, spread = _presence(reference, share_K, len(sets), present_share)
     found.pop("classes_present", None)
+    count = {metric: _count(metric, reference, names, neighbours) for metric in found}
+    judged = reference.real.logits_NK.shape[1]
     rows = [
         Row.of(
             metric,
             fmean(values),
-            _interval(metric, values, reference, names),
+            _interval(metric, values, count[metric], judged),
             floor=floors.get(metric, math.nan),
-            count=_count(metric, reference, names),
+            count=count[metric],
             extractor=seen_in(metric, reference.extractor),
             over="sample sets",
         )
@@ -167,15 +169,23 @@ def _support(reference: Reference, sets: Sequence[SampleSet]) -> Row:
 
 
 def _interval(
-    metric: str, values: Sequence[float], reference: Reference, names: Sequence[str]
+    metric: str, values: Sequence[float], count: int, classes: int
 ) -> tuple[float, float]:
-    least, most = ends(metric, reference.real.logits_NK.shape[1])
-    cases = len(values) * _count(metric, reference, names) if is_share(metric) else 0
+    least, most = ends(metric, classes)
+    cases = len(values) * count if is_share(metric) else 0
     return of_mean(values, least, most, cases=cases)
 
 
-def _count(metric: str, reference: Reference, names: Sequence[str]) -> int:
-    """Of samples behind a metric: a class's own for those of one class."""
+def _count(metric: str, reference: Reference, names: Sequence[str], neighbours: int) -> int:
+    """Of samples behind a metric: a class's own for those of one class.
+
+    For the least of all classes it is the fewest there are of a class that has a value: which
+    class is the least may change from set to set.
+    """
+    if metric == "intra_class_coverage_min":
+        count_K = torch.bincount(reference.real.label_N, minlength=reference.classes)
+        known_K = count_K[count_K > neighbours]
+        return int(known_K.min()) if len(known_K) else 0
     head, _, name = metric.partition("/")
     if head.startswith("intra_class") and name:
         return int((reference.real.label_N == names.index(name)).sum())
