@@ -102,5 +102,7 @@ class PromotionConfig(Config):
     )
     min_judge_accuracy: float = Field(default=0.5, ge=0, le=1)
     spread_factor: float = Field(
-        default=2.0, ge=0, description="standard deviations of re-evaluation that are no difference"
+        default=2.0,
+        ge=0,
+        description="standard errors of a difference that are none; by Student's t",
     )

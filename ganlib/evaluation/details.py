@@ -44,8 +44,8 @@ def details(
 
     The distance of a class of which nothing was generated is infinite, and so are the mean and the
     largest. class_divergence is the reverse KL from the real images' classes among the samples that
-    the judge is sure of (`confident`), confident_share how many it is. The real images count half a one more of
-    each class, so that one sample of a class they lack does not make it infinite.
+    the judge is sure of (`confident`), confident_share how many it is. The real images count half a
+    one more of each class, so that one sample of a class they lack does not make it infinite.
     """
     pairs = pairs or InRanks()
     told = {"kernel_distance": pairs.kernel_distance(real.feature_NF, fake.feature_NF)}

@@ -16,19 +16,22 @@ import torch
 _Z = 1.959963984540054
 
 
-def student(degrees: int) -> float:
-    """The 97.5 % quantile of Student's t: exact for 1 and 2 degrees, to 0.2 % for more.
+def student(degrees: int, z: float = _Z) -> float:
+    """The quantile of Student's t where a standard normal has `z`, 97.5 % if it is not given.
 
-    Above two it is the expansion in 1 / degrees of Abramowitz and Stegun, 26.7.5. Raises
-    ValueError for less than one.
+    Exact for 1 and 2 degrees; for more it is the expansion in 1 / degrees of Abramowitz and
+    Stegun, 26.7.5: to 0.2 % at 97.5 %, too little far out. Raises ValueError for less than one.
     """
     if degrees < 1:
         raise ValueError(f"Student's t has no {degrees} degrees of freedom")
+    within = math.erf(z / math.sqrt(2))
+    if degrees <= 2 and within == 1:
+        return math.inf
     if degrees == 1:
-        return math.tan(0.475 * math.pi)
+        return math.tan(within * math.pi / 2)
     if degrees == 2:
-        return 0.95 * math.sqrt(2 / (1 - 0.95**2))
-    z, terms = _Z, [_Z]
+        return within * math.sqrt(2 / (1 - within**2))
+    terms = [z]
     terms.append((z**3 + z) / 4)
     terms.append((5 * z**5 + 16 * z**3 + 3 * z) / 96)
     terms.append((3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384)

@@ -155,7 +155,7 @@ def _evaluate(
         judge=judge.fingerprint,
         extractor=extractor.name,
         samples=reference.samples,
-        metrics=_metrics(found),
+        metrics=_metrics(found, config.repeats),
         rows=_rows(told.rows),
         table=work.table("evaluation", told.to_frame()),
         pictures=drawn,
@@ -242,15 +242,24 @@ def _learnt_from(config: PipelineConfig, data: Dataset) -> Images | StoredImages
     return open_images(data, "train", config.data.reading, torch.device("cpu"))
 
 
-def _metrics(found: EvaluationTable) -> tuple[Metric, ...]:
+def _metrics(found: EvaluationTable, sets: int) -> tuple[Metric, ...]:
     """Without those of one class and those that have no value, as a ratio to a floor of zero."""
     told = []
     for row in found.rows:
         spread = found.spread.get(row.metric, math.nan)
+        repeated = row.metric in found.spread and row.metric != "classes_present"
         if math.isnan(spread) and row.low is not None and row.high is not None:
             spread = (row.high - row.low) / 3.92
         if "/" not in row.metric and row.value is not None and math.isfinite(spread):
-            told.append(Metric(metric=row.metric, value=row.value, spread=spread, floor=row.floor))
+            told.append(
+                Metric(
+                    metric=row.metric,
+                    value=row.value,
+                    spread=spread,
+                    sets=sets if repeated else None,
+                    floor=row.floor,
+                )
+            )
     return tuple(told)
 
 

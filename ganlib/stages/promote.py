@@ -38,7 +38,15 @@ from ganlib.training import Journal
 if TYPE_CHECKING:
     from ganlib import tracking
 
-SHARES = ("coverage", "label_agreement", "precision", "recall", "relative_coverage")
+# A share of N images has a grain of 1 / N, and so has what their mean adds to a scaled distance.
+GRAINED = (
+    "coverage",
+    "label_agreement",
+    "precision",
+    "recall",
+    "relative_coverage",
+    "scaled_distance",
+)
 
 
 def run(
@@ -269,18 +277,20 @@ def _doubt(judge: RegisteredModel) -> str:
 def _evidence(
     result: EvaluationResult, judge: JudgeScores | None, doubt: str = ""
 ) -> tracking.Evidence:
-    """A share counts images: repeats that happen to agree still leave one image of doubt."""
+    """Standard errors of the means of sets; sets that happen to agree still leave one image of
+    doubt in each."""
     from ganlib.tracking import Evidence
 
-    grain = 1 / result.candidate.samples
+    grain, metrics = 1 / result.candidate.samples, result.candidate.metrics
     return Evidence(
         judge=result.candidate.judge,
         samples=result.candidate.samples,
         metrics=result.candidate.values() | ({"judge_accuracy": judge.accuracy} if judge else {}),
         spreads={
-            m.metric: max(m.spread, grain) if m.metric in SHARES else m.spread
-            for m in result.candidate.metrics
+            m.metric: max(m.spread, grain * (m.metric in GRAINED)) / math.sqrt(m.sets or 1)
+            for m in metrics
         },
+        degrees={m.metric: m.sets - 1 for m in metrics if m.sets is not None and m.sets > 1},
         doubt=doubt or _unseen(result),
     )
 

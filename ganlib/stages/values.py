@@ -148,11 +148,15 @@ class Candidate(Value):
 
 
 class Metric(Config):
-    """A metric with its spread over sample sets and its floor, real images against real ones."""
+    """A metric with its spread over sample sets and its floor, real images against real ones.
+
+    `sets` is how many the value is the mean of, none where it is not.
+    """
 
     metric: str
     value: float
     spread: float
+    sets: int | None = None
     floor: float | None = None
 
 

@@ -16,14 +16,16 @@ Outcome = Literal["promoted", "refused", "cannot_tell"]
 class Evidence(Config):
     """What one judge measured on one model; a value that is not finite is none: not measured.
 
-    `judge` names the judge's digest, `samples` how many were judged, `spreads` the standard
-    deviation of each metric over repeated sample sets, `doubt` why the judge cannot be relied on.
+    `judge` names the judge's digest, `samples` how many were judged, `spreads` the standard error
+    of each metric, `degrees` of freedom it was estimated with (none where it is known, as a
+    binomial one), `doubt` why the judge cannot be relied on.
     """
 
     judge: str
     samples: int
     metrics: dict[str, float | None]
     spreads: dict[str, float] = Field(default_factory=dict)
+    degrees: dict[str, int] = Field(default_factory=dict)
     doubt: str = ""
 
     @field_validator("metrics", mode="before")
@@ -50,7 +52,8 @@ class Rule(Config):
 
 
 class Gate(Config):
-    """`spread_factor` standard deviations of a difference are no difference."""
+    """`spread_factor` standard errors of a difference are no difference; more, by Student's t,
+    where they are estimated."""
 
     rules: tuple[Rule, ...]
     spread_factor: float = Field(default=2.0, ge=0)
@@ -221,19 +224,30 @@ def _unknown(evidence: Evidence, champion: Evidence | None, rules: tuple[Rule, .
 
 
 def _worse(rule: Rule, evidence: Evidence, champion: Evidence, factor: float) -> str:
-    """Empty unless the loss exceeds `factor` standard deviations of the difference."""
+    """Empty unless the loss exceeds `factor` standard errors of the difference.
+
+    Errors estimated from a few sets ask for more: the quantile of Student's t that is as far out
+    as `factor` is of a normal, with the degrees of both, since equal models vary equally.
+    """
     mine, theirs = evidence.metrics[rule.metric], champion.metrics[rule.metric]
     assert mine is not None
     assert theirs is not None
     loss = theirs - mine if rule.better == "higher" else mine - theirs
     spreads = (evidence.spreads.get(rule.metric, 0.0), champion.spreads.get(rule.metric, 0.0))
-    allowed = factor * math.hypot(*spreads)
+    degrees = sum(one.degrees.get(rule.metric, 0) for one in (evidence, champion))
+    allowed = _quantile(factor, degrees) * math.hypot(*spreads)
     if loss <= allowed + 1e-12:
         return ""
     return (
         f"{_words(rule)} is {mine:.4g} and the champion's {theirs:.4g}: "
         f"worse by {loss:.2g}, where {allowed:.2g} would be chance"
     )
+
+
+def _quantile(factor: float, degrees: int) -> float:
+    from ganlib.metrics.intervals import student
+
+    return student(degrees, factor) if degrees else factor
 
 
 def _praise(evidence: Evidence, champion: Evidence | None, rules: list[Rule]) -> tuple[str, ...]:

@@ -17,6 +17,20 @@ def test_students_quantile(degrees):
     assert student(degrees) == pytest.approx(stats.t.ppf(0.975, degrees), rel=2e-3)
 
 
+@pytest.mark.parametrize("degrees", [1, 2, 4, 8])
+@pytest.mark.parametrize("z", [1.0, 2.0, 3.0])
+def test_students_quantile_as_far_out_as_a_normal_one(degrees, z):
+    expected = stats.t.ppf(stats.norm.cdf(z), degrees)
+    assert student(degrees, z) == pytest.approx(expected, rel=0.01)
+    assert student(degrees, -z) == pytest.approx(-expected, rel=0.01)
+    assert student(degrees, 0) == 0
+
+
+def test_what_is_out_of_reach_is_infinitely_far():
+    assert student(2, 1e6) == math.inf
+    assert student(4, 1e6) > 1e6
+
+
 def test_no_degrees_of_freedom_are_refused_and_one_value_has_no_interval():
     with pytest.raises(ValueError, match="no 0 degrees"):
         student(0)

@@ -147,6 +147,33 @@ def test_where_real_images_show_no_class_nobody_can_tell_a_collapse() -> None:
     assert evidence(2.0).doubt == ""
 
 
+def test_sets_that_agree_by_chance_do_not_turn_an_equal_model_away() -> None:
+    """The sets' mean alone has one over their images of scaled distance in doubt."""
+
+    def evidence(distance: float, spread: float, sets: int | None = 3) -> tracking.Evidence:
+        told = Metric(metric="scaled_distance", value=distance, spread=spread, sets=sets)
+        return promote._evidence(
+            EvaluationResult.model_construct(
+                candidate=Evaluated.model_construct(judge="j", samples=500, metrics=(told,)),
+                dataset=DatasetRef.model_construct(classes=("a", "b")),
+            ),
+            None,
+        )
+
+    rule = tracking.classless_gate(PromotionConfig()).rules[1]
+    gate = tracking.Gate(rules=(rule,))
+    mine, champion = evidence(0.0112, 0.0), evidence(0.0100, 0.0)
+    assert mine.spreads["scaled_distance"] == pytest.approx(0.002 / 3**0.5)
+    assert mine.degrees == {"scaled_distance": 2}
+    assert decided(mine, champion, gate).outcome == "promoted"
+    assert decided(evidence(0.02, 0.0), champion, gate).outcome == "refused"
+    wide = evidence(0.0100, 0.03)
+    assert wide.spreads["scaled_distance"] == pytest.approx(0.03 / 3**0.5)
+    assert evidence(0.01, 0.03, None).degrees == {}
+    old = {"metric": "coverage", "value": 0.9, "spread": 0.01}
+    assert Metric.model_validate(old).sets is None
+
+
 def test_a_promotion_killed_after_its_decision_ends_as_finished(trained: Trained) -> None:
     """Its pipeline goes on, and the registry knows the answer already."""
     config = overlay(trained.config, LENIENT | {"promotion.spread_factor": 3.5})

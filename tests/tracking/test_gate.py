@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from ganlib.config import PromotionConfig
 from ganlib.tracking.gate import (
@@ -59,6 +60,39 @@ def test_decisions(mine: Evidence, champion: Evidence | None, outcome: str, reas
     verdict = decide(mine, champion, GATE)
     assert verdict.outcome == outcome
     assert any(reason in said for said in verdict.reasons), verdict.reasons
+
+
+def refusals(worse: float, *, sets: int = 3, trials: int = 2000) -> float:
+    """How often a challenger, `worse` deviations of a set behind, loses by its distance."""
+    generator = torch.Generator().manual_seed(5)
+
+    def measured(middle: float) -> Evidence:
+        values = middle + 0.001 * torch.randn(sets, generator=generator).double()
+        return Evidence(
+            judge="j",
+            samples=1000,
+            metrics={**GOOD, "scaled_distance": float(values.mean())},
+            spreads={"scaled_distance": float(values.std()) / sets**0.5},
+            degrees={"scaled_distance": sets - 1},
+        )
+
+    lost = [
+        decide(measured(0.01 + 0.001 * worse), measured(0.01), GATE).outcome == "refused"
+        for _ in range(trials)
+    ]
+    return sum(lost) / trials
+
+
+@pytest.mark.parametrize("sets", [2, 3, 10])
+def test_an_equal_model_is_refused_as_seldom_as_two_errors_say(sets: int) -> None:
+    """By a normal's quantile three sets would refuse 6 % instead of 2.3 %."""
+    assert 0.01 < refusals(0.0, sets=sets) < 0.04
+
+
+def test_a_worse_model_is_refused_with_three_sets_and_by_less_with_ten() -> None:
+    """The error of the mean of ten sets is a third of that of one."""
+    assert refusals(5.0) > 0.95
+    assert refusals(2.0, sets=10) > 0.95
 
 
 def test_without_classes_coverage_and_distance_decide_alone() -> None:
