@@ -15,6 +15,7 @@ from sklearn.datasets import load_digits
 from ganlib.evaluation import (
     EvaluationTable,
     Reference,
+    Row,
     SampleSet,
     Seen,
     copy_distance,
@@ -22,6 +23,7 @@ from ganlib.evaluation import (
     memorisation_rows,
     tabulate,
 )
+from ganlib.evaluation.teaching import METRIC
 from ganlib.metrics import distance, kernel_distance
 
 SIZE, K = 500, 5
@@ -95,7 +97,17 @@ class World:
         taken = SampleSet(1, fake, fake.label_N, self.reference.compare(fake.feature_NF, K))
         table = tabulate(self.reference, [taken], neighbours=K, present_share=0.02)
         memory = memorisation_rows(self.remembered(fake), None, "centres:components")
-        return replace(table, rows=table.rows + memory)
+        return replace(table, rows=(*table.rows, *memory, self.taught(image, label)))
+
+    def taught(self, image, label) -> Row:
+        """What is right of the held-out images by the nearest image of those given."""
+        held, own = self.parts[0]
+        asked, known = (one.flatten(1) for one in (held, image))
+        right = label[torch.cdist(asked, known).argmin(1)] == own
+        told = float(right.double().mean())
+        return Row.of(
+            METRIC, told, (told, told), count=SIZE, extractor="taught:output", over="samples"
+        )
 
 
 FAULTS = (
@@ -158,6 +170,7 @@ SEES = {
     "label_agreement": {DROPPED, NOISE, BLURRED},
     "memorisation": {COPIES},
     "copied_share": {COPIES},
+    "classification_accuracy": {DROPPED, HALF, NOISE, BLURRED},
 }
 # The same of those that have a row for each class, all classes together.
 SEES_BY_CLASS = {
