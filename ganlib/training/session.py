@@ -367,7 +367,15 @@ def _resume(session: Session) -> bool:
         return False
     if found is None or found.clock != clock:
         found = session.snapshots.read(clock)
-    _take(session, found)
+    try:
+        _take(session, found)
+    except (RuntimeError, KeyError) as error:
+        raise ConfigError(
+            f"the snapshot at {clock} images in {session.snapshots.store.uri} holds other tensors "
+            f"than this ganlib's networks: {_last_line(error)}",
+            where="snapshot",
+            hint="continue with the ganlib that made it, or start anew with --fresh",
+        ) from None
     session.ended = found.notes["ended"]
     session.series = [(int(at), dict(readings)) for at, readings in found.notes["series"]]
     session.play = [(int(at), dict(readings)) for at, readings in found.notes.get("play", [])]
@@ -390,11 +398,15 @@ def _go_on(session: Session, origin: Origin) -> None:
     except (RuntimeError, KeyError) as error:
         raise ConfigError(
             f"the snapshot at {origin.clock} images in {origin.folder} has other shapes: "
-            f"{str(error).splitlines()[-1].strip()}",
+            f"{_last_line(error)}",
             where="gan",
             hint="networks stay as they were",
         ) from None
     session.tracker.note(f"goes on from {origin.folder} at {origin.clock} images")
+
+
+def _last_line(error: Exception) -> str:
+    return str(error).splitlines()[-1].strip()
 
 
 def _take(session: Session, found: Snapshot) -> None:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ from ganlib.config import (
 )
 from ganlib.data import Dataset
 from ganlib.errors import ConfigError
+from ganlib.losses import adversarial
 from ganlib.training import MemoryTracker, Outcome, RunSpec
 from ganlib.training.execute import execute
 from ganlib.training.loop import Moment, Snapshot
@@ -165,6 +167,23 @@ def test_another_configuration_is_refused_by_the_names_that_differ(
         execute(spec_of(other, digits, tmp_path))
     with pytest.raises(ConfigError, match="threads"):
         execute(spec_of(GAN, digits, tmp_path, threads=2))
+
+
+def test_a_snapshot_of_networks_that_were_built_otherwise_is_refused(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that knew no discriminator without a last bias would have left it."""
+    spec = spec_of(GAN, digits, tmp_path)
+    with monkeypatch.context() as then:
+        build = adversarial.build
+        then.setattr(adversarial, "build", lambda loss: replace(build(loss), differences=True))
+        with pytest.raises(Killed):
+            execute(spec, on_moment=killed_at(128))
+    with pytest.raises(
+        ConfigError, match=r"at 128 images in .* holds other tensors.*bias"
+    ) as caught:
+        execute(spec)
+    assert "--fresh" in str(caught.value.hint)
 
 
 def test_another_number_of_workers_is_allowed_and_said(digits: Dataset, tmp_path: Path) -> None:
