@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ganlib.bench.collapses import Ground
+from ganlib.bench.collapses import GAN, Ground
 from ganlib.collapse.signals import class_spread
 from ganlib.config import (
     Cadence,
@@ -38,17 +38,6 @@ ARMS = ("rescue", "rollback", "new seed", "best")
 READINGS, TRIES = 10, 3
 COVERS, SPREAD = 0.6, 0.3
 
-# Rates for a few hundred steps: healthy runs are good at the end of them.
-SHORT: dict[str, Any] = {
-    "generator.network.width": 16,
-    "discriminator.network.width": 16,
-    "generator.optimiser.learning_rate": 8e-3,
-    "discriminator.optimiser.learning_rate": 8e-3,
-    "ema.half_life": 1_000,
-    "batch_size": 128,
-    "budget.images": 38_400,
-    "precision": "float32",
-}
 RECIPES = ("digits",)
 CAUSES: dict[str, dict[str, Any]] = {
     "fast generator": {"generator.optimiser.learning_rate": 1e-1},
@@ -69,7 +58,7 @@ def salvage(ground: Ground, recipe: str, cause: str, seed: int, arm: str, folder
     recipe's own settings, without what made the run collapse.
     """
     own = sub_seed(seed, f"rescue/{cause}") % 2**31
-    short = overlay(ground.config.gan, {**SHORT, "seed": own})
+    short = overlay(ground.config.gan, {**GAN, "seed": own})
     sick = overlay(short, CAUSES[cause])
     watched = {"every": short.budget.images // READINGS}
     tried: list[tuple[GanConfig, Collapse]]
