@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field
 
 from flows import publish, remains, tasks
-from ganlib import api
+from ganlib import api, signals
 from ganlib.config import Config, PipelineConfig
 from ganlib.errors import Collapsed, ConfigError, Diverged, GanlibError
 from ganlib.stages.durations import duration
@@ -117,7 +117,7 @@ def run(
     own settings are trained. `origin` is the snapshot, `RUN@CLOCK`, that the GAN goes on from.
     """
     place = str(Home.locate(home or None))
-    with remains.noted(Path(place), flow_run_id), api.session(place):
+    with signals.careful(), remains.noted(Path(place), flow_run_id), api.session(place):
         pipeline = api.begin(
             config, command=command, home=place, fresh=fresh, flow_run_id=flow_run_id
         )

@@ -9,6 +9,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any
+
+from ganlib import signals
 
 EXIT = 130
 SHOW_CURSOR = "\x1b[?25h"
@@ -20,44 +23,58 @@ def orderly(words: str = "closing the runs") -> Iterator[None]:
 
     What is running unwinds: journals are closed as KILLED, Ray is stopped, MLflow is told. The
     signal handlers from before are put back at the end. Ray and Prefect put handlers of their own
-    in place for a while; what those raise comes out as KeyboardInterrupt too.
+    in place for a while; what those raise comes out as KeyboardInterrupt too. One that arrives
+    while the main thread logs or imports waits a moment (`ganlib.signals`).
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     seen: list[int] = []
-    lost: list[int] = []
+    owed: list[int] = []  # came once already, and are delivered again
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if lost:
-            lost.clear()
-            raise KeyboardInterrupt
+        if owed:
+            owed.clear()
+            raised(number, frame)
+            return
         seen.append(number)
         if len(seen) > 1:
             at_once()
         _say(f"\ninterrupted: {words}; once more to stop at once\n")
+        raised(number, frame)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
+
+    def again(number: int) -> None:
+        owed.append(number)
+        postponed.again(number)
 
     def swallowed(unraisable: sys.UnraisableHookArgs) -> None:
         """Raised inside a destructor or a weak reference's callback, where Python drops it."""
         if _from_signal(unraisable.exc_value):
-            lost.append(signal.SIGINT)
-            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+            again(signal.SIGINT)
         else:
             hook(unraisable)
 
-    hook, sys.unraisablehook = sys.unraisablehook, swallowed
-    before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    before: dict[signal.Signals, Any] = {}
+    hook = sys.unraisablehook
     try:
-        yield
-    except BaseException as error:
-        if not isinstance(error, KeyboardInterrupt) and is_one(error):
-            raise KeyboardInterrupt from error
-        raise
+        with signals.postponing() as postponed:
+            raised = signals.patient(interrupt, again)
+            sys.unraisablehook = swallowed
+            for one in (signal.SIGINT, signal.SIGTERM):
+                before[one] = signal.signal(one, handle)
+            try:
+                yield
+            except BaseException as error:
+                if not isinstance(error, KeyboardInterrupt) and is_one(error):
+                    raise KeyboardInterrupt from error
+                raise
     finally:
         sys.unraisablehook = hook
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def is_one(error: BaseException | None) -> bool:
