@@ -41,8 +41,9 @@ def forecast(
 ) -> Forecast:
     """Of the stages up to `until`; what is done already counts nothing, unless `fresh`.
 
-    With all done nothing is measured, and torch not loaded. Steps are timed on one thread of this
-    machine, so a cluster will do better.
+    With all done nothing is measured, and torch not loaded. Steps are timed by the processor's time
+    they take, so what else is running now makes no hours of minutes: it is a forecast for this
+    machine with nothing else to do, and a cluster will do better.
     """
     made, first = done(home, config, sweeping=sweeping)
     stages = order(config, sweeping=sweeping)
@@ -66,7 +67,7 @@ def forecast(
         stages=each,
         seconds=round(total, 1),
         megabytes=_megabytes(config, dataset),
-        basis=f"an estimate: steps timed here, {_cores()} cores, all images shown",
+        basis=f"an estimate: steps timed here, {_cores()} cores otherwise idle, all images shown",
     )
 
 
@@ -101,7 +102,7 @@ def _stage(
             seconds = images / (4 * speeds.gan)  # a forward pass beside a whole step
             if speeds.gate is not None:  # a large network, and the real images and floors as well
                 images += 2 * count
-                seconds += images / speeds.gate
+                seconds += images / (speeds.gate * _together(cores, cores))
             told = f"{images:,} images looked at"
             if (teaching := config.evaluation.teaching) is not None:
                 shown = teaching.shown or config.classifier.budget.images
@@ -129,7 +130,7 @@ def _megabytes(config: PipelineConfig, dataset: DatasetRef) -> int:
 
 
 class _Speeds:
-    """Images per second of one worker, measured when first asked for."""
+    """Images per second of one worker with a core for each thread, measured when first asked for."""
 
     def __init__(self, config: PipelineConfig, dataset: DatasetRef, made: dict[str, Any]) -> None:
         self._config, self._dataset, self._best = config, dataset, made.get("sweep")
@@ -176,28 +177,35 @@ def _measure(settings: GanConfig | ClassifierConfig, dataset: DatasetRef, thread
     try:
         task = _task(settings, dataset)
         task.step(batch, 0, Replicas())
-        steps, begun = 0, time.perf_counter()
-        while steps < 2 or time.perf_counter() - begun < MEASURE_S:
+        steps, begun = 0, time.process_time()
+        while steps < 2 or time.process_time() - begun < MEASURE_S:
             task.step(batch, 0, Replicas())
             steps += 1
-        return steps * len(row_N) / (time.perf_counter() - begun)
+        return steps * len(row_N) * threads / (time.process_time() - begun)
     finally:
         torch.set_num_threads(before)
 
 
 def _look(judge: NetworkRef, dataset: DatasetRef) -> float:
-    """Images per second of all threads, the first images not counted."""
+    """Images per second of one thread, the first images not counted."""
+    import torch
+
     from ganlib.data import Dataset
 
     data = Dataset.open(Path(dataset.folder), dataset.fingerprint).load("validation")
     extractor = judges.extractor(judge, dataset.channels, "cpu")
     few_NHWC = data.image_NHWC[:16]
-    extractor(few_NHWC)
-    seen, begun = 0, time.perf_counter()
-    while time.perf_counter() - begun < MEASURE_S:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
         extractor(few_NHWC)
-        seen += len(few_NHWC)
-    return seen / (time.perf_counter() - begun)
+        seen, begun = 0, time.process_time()
+        while seen == 0 or time.process_time() - begun < MEASURE_S:
+            extractor(few_NHWC)
+            seen += len(few_NHWC)
+        return seen / (time.process_time() - begun)
+    finally:
+        torch.set_num_threads(before)
 
 
 def _task(settings: GanConfig | ClassifierConfig, dataset: DatasetRef) -> Task:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -244,12 +246,22 @@ def test_the_generator_can_be_sampled_and_no_classifier_is_there(
     assert "no classes" in str(caught.value.hint)
 
 
-def test_what_comes_next_is_known_without_a_classifier(chain: Chain) -> None:
+def test_what_comes_next_is_known_without_a_classifier(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert why.order(chain.config) == ("prepare", "sweep", "gan", "evaluate")
     told = why.why(chain.home, chain.config, "classifiers")
     assert told.reason.startswith("no classifier is trained: the images have no classes")
     found = forecast.forecast(chain.home, chain.config, chain.dataset)
     assert [stage.stage for stage in found.stages] == ["sweep", "gan", "evaluate"]
+    # An hour of the clock for each second of the processor: others are at work.
+    busy = SimpleNamespace(
+        process_time=time.process_time, perf_counter=lambda: 3_600 * time.perf_counter()
+    )
+    with monkeypatch.context() as patched:
+        patched.setattr(forecast, "time", busy)
+        told = forecast.forecast(chain.home, chain.config, chain.dataset)
+    assert told.seconds < 10 * found.seconds
     with pytest.raises(ConfigError, match="no classifier is trained"):
         api.train_classifiers(chain.config, chain.dataset, home=chain.home.root)
 
