@@ -130,7 +130,7 @@ def _megabytes(config: PipelineConfig, dataset: DatasetRef) -> int:
 
 
 class _Speeds:
-    """Images per second of one worker with a core for each thread, measured when first asked for."""
+    """Images per second of a worker with a core for each thread, measured when first asked for."""
 
     def __init__(self, config: PipelineConfig, dataset: DatasetRef, made: dict[str, Any]) -> None:
         self._config, self._dataset, self._best = config, dataset, made.get("sweep")
