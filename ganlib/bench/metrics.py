@@ -37,7 +37,8 @@ def bench_metrics(
     Each side is a process of its own, in turns. `differences` are relative; `ratio` is the median
     over rounds of the others' seconds for the whole set over ours, `cpu_ratio` of processor
     seconds, which other work on the machine disturbs less. `passed` holds the differences to 1e-6
-    and, at a judge's width, the processor's ratio to what is promised. Raises ConfigError where
+    and, at a judge's width, the processor's ratio to what is promised. A difference that is no
+    finite number, which JSON could not hold, is none, and passes nothing. Raises ConfigError where
     the others are not installed.
     """
     found = {name: _version(name) for name in OTHERS}
@@ -85,9 +86,9 @@ def bench_metrics(
             min(t["cpu_ratio"] for t in turns),
             max(t["cpu_ratio"] for t in turns),
         ],
-        "largest_difference": apart,
-        "differences": differences,
-        "values": told["ours"]["values"],
+        "largest_difference": finite(apart),
+        "differences": {name: finite(value) for name, value in differences.items()},
+        "values": finite_values(told["ours"]["values"]),
         "peak_mb": turns[-1]["peak_mb"],
         "target": {"cpu_ratio": TARGET, "difference": AGREEMENT},
         "passed": apart <= AGREEMENT and (cpu_ratio >= TARGET or size != JUDGE_WIDTH),
@@ -120,6 +121,19 @@ def largest(values: Iterable[float]) -> float:
     """The largest, or NaN, which is within no limit, where any is: `max` tells what came first."""
     found = list(values)
     return math.nan if any(map(math.isnan, found)) else max(found)
+
+
+def finite(value: float) -> float | None:
+    """None where it is no finite number, which JSON has no word for."""
+    return value if math.isfinite(value) else None
+
+
+def finite_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`finite` of each, at any depth."""
+    return {
+        name: finite_values(value) if isinstance(value, dict) else finite(value)
+        for name, value in values.items()
+    }
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, float]:

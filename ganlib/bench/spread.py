@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganlib.bench.memory import peak_mb
-from ganlib.bench.metrics import largest, relative
+from ganlib.bench.metrics import finite, finite_values, largest, relative
 from ganlib.errors import StageFailed
 from ganlib.stages.stamp import source_digest
 from ganlib.storage import read_json, write_json
@@ -76,13 +76,13 @@ def bench_evaluate(
         "workers": workers,
         "seed": seed,
         "cores": len(os.sched_getaffinity(0)),
-        "largest_difference": apart,
-        "differences": differences,
+        "largest_difference": finite(apart),
+        "differences": {name: finite(value) for name, value in differences.items()},
         "megabytes": megabytes,
         "target": {"difference": SAME, "megabytes": MEGABYTES},
         "passed": apart <= SAME and megabytes <= MEGABYTES,
         "load_average": os.getloadavg()[0],
-        "cells": cells,
+        "cells": [{**cell, "values": finite_values(cell["values"])} for cell in cells],
     }
 
 

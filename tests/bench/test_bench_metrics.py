@@ -118,6 +118,7 @@ def test_it_passes_by_every_difference_and_by_its_time(monkeypatch, ours, others
     told = metrics.bench_metrics(1000)
     assert told["cpu_ratio"] == ratio
     assert told["passed"] is passed
+    json.dumps(told, allow_nan=False)
 
 
 def test_without_the_others_it_says_how_to_install_them(monkeypatch):
