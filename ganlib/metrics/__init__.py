@@ -7,7 +7,7 @@ from ganlib.metrics.accuracy import Confusion, among_best
 from ganlib.metrics.calibration import Calibration
 from ganlib.metrics.frechet import Fit, Moments, distance, scaled_distance
 from ganlib.metrics.inception_score import InceptionSums, inception_score
-from ganlib.metrics.intervals import deviation, of_count, of_mean, of_share
+from ganlib.metrics.intervals import deviation, of_count, of_jackknife, of_mean, of_share
 from ganlib.metrics.kernel import KernelMoments, KernelSums, kernel_distance
 from ganlib.metrics.modes import (
     Modes,
@@ -65,6 +65,7 @@ __all__ = [
     "nearest_squared",
     "of_count",
     "of_each_class",
+    "of_jackknife",
     "of_mean",
     "of_share",
     "prdc",

@@ -66,6 +66,34 @@ def of_mean(
     mean, half = fmean(values), student(len(values) - 1) * spread / math.sqrt(len(values))
     if not half and cases:
         return of_share(mean, cases)
+    return _around(mean, half, least, most)
+
+
+def of_jackknife(
+    value: float,
+    without: Sequence[float],
+    least: float = -math.inf,
+    most: float = math.inf,
+    *,
+    cases: int = 0,
+) -> tuple[float, float]:
+    """95 % interval of a figure by what it is `without` each of several equal parts of its images.
+
+    The jackknife that leaves out a group at a time (Shao and Wu 1989): for figures of several sets
+    of images at once, of which the same share is left out of each. Student's t, bounded and with
+    `cases` as `of_mean`. NaN for fewer than two parts, and where one is not finite.
+    """
+    if math.isnan(spread := deviation(without)):
+        return math.nan, math.nan
+    parts = len(without)
+    half = student(parts - 1) * (parts - 1) / math.sqrt(parts) * spread
+    if not half and cases:
+        return of_share(value, cases)
+    return _around(value, half, least, most)
+
+
+def _around(mean: float, half: float, least: float, most: float) -> tuple[float, float]:
+    """mean give or take half, or the score interval of it where there are ends."""
     if not half or math.isinf(least) or not least < mean < most:
         return mean - half, mean + half
     above, scale = mean - least, 1 / (most - least)  # of no upper end 0

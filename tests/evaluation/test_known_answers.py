@@ -24,7 +24,7 @@ from ganlib.evaluation import (
     tabulate,
 )
 from ganlib.evaluation.teaching import METRIC
-from ganlib.metrics import distance, kernel_distance
+from ganlib.metrics import distance, kernel_distance, of_share
 
 SIZE, K = 500, 5
 
@@ -264,9 +264,31 @@ def test_copies_are_seen_though_held_out_images_were_trained_on_too(world):
     held, train = world.reference.real.feature_NF, world.train.feature_NF
     leaked = torch.cat([held[:10], train[10:]])
     copy = copy_distance(held, leaked)
-    assert copy == pytest.approx(copy_distance(held, train), rel=0.3)
+    assert copy.distance == pytest.approx(copy_distance(held, train).distance, rel=0.3)
     assert memorisation(leaked, leaked, held, copy).copied == 1
     assert memorisation(held, held, held, copy_distance(held, held)).copied == 1
+
+
+def test_memorisation_without_a_tenth_is_that_of_what_is_left(world):
+    """By hand: the same tenth of samples, held-out and training images is left out at a time."""
+    held, train = world.reference.real.feature_NF, world.train.feature_NF
+    fake = world.seen(*world.faulty("200 repeated")).feature_NF
+    copy = copy_distance(held, train[:300])
+    found = memorisation(fake, train[:300], held, copy)
+    assert (len(found.nearer_without), len(found.copied_without)) == (10, 10)
+    for tenth in (0, 7):
+        kept = [torch.arange(len(side)) % 10 != tenth for side in (fake, held, train[:300])]
+        asked, real, learnt = fake[kept[0]], held[:300][kept[1][:300]], train[:300][kept[2]]
+        again = memorisation(asked, learnt, real, copy)
+        assert found.nearer_without[tenth] == pytest.approx(again.nearer)
+        far = copy_distance(held[kept[1]], train[:300]).distance
+        assert copy.without[tenth] == far
+        near = torch.cdist(asked, train[:300]).amin(1) <= far
+        assert found.copied_without[tenth] == pytest.approx(float(near.double().mean()))
+    row = memorisation_rows(found, None, "by:hand")[0]
+    # Two hundred images that repeat say less than five hundred would.
+    independent = of_share(found.nearer, SIZE)
+    assert row.high - row.low > independent[1] - independent[0]
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.7])

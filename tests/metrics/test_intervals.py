@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import stats
 
-from ganlib.metrics import deviation, of_count, of_mean, of_share
+from ganlib.metrics import deviation, of_count, of_jackknife, of_mean, of_share
 from ganlib.metrics.intervals import student
 
 
@@ -110,3 +110,13 @@ def test_counts(events):
     low, high = of_count(events)
     assert low == pytest.approx(stats.chi2.ppf(0.025, 2 * events) / 2 if events else 0)
     assert high == pytest.approx(stats.chi2.ppf(0.975, 2 * events + 2) / 2)
+
+
+def test_without_one_value_each_the_jackknife_of_a_mean_is_students():
+    values = [0.3, 0.9, 0.4, 0.7, 0.55]
+    without = [(sum(values) - one) / 4 for one in values]
+    mean = sum(values) / 5
+    assert of_jackknife(mean, without) == pytest.approx(of_mean(values))
+    assert of_jackknife(mean, without, 0, 1) == pytest.approx(of_mean(values, 0, 1))
+    assert of_jackknife(0.0, [0.0] * 5, 0, 1, cases=40) == of_share(0.0, 40)
+    assert all(map(math.isnan, of_jackknife(0.5, [0.5])))
