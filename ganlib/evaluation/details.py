@@ -48,9 +48,10 @@ def details(
     one more of each class, so that one sample of a class they lack does not make it infinite.
     """
     pairs = pairs or InRanks()
-    told = {"kernel_distance": pairs.kernel_distance(real.feature_NF, fake.feature_NF)}
-    if judging or scored:
-        told["inception_score"] = inception_score(fake.logits_NK)
+    told = {
+        "kernel_distance": pairs.kernel_distance(real.feature_NF, fake.feature_NF),
+        **by_logits(fake, real.label_N, names=names, judging=judging, scored=scored),
+    }
     if not judging:
         return told
     features = real.feature_NF, real.label_N, fake.feature_NF, of_class_M
@@ -61,15 +62,35 @@ def details(
         )
         covered_K = of_each_class(covered_N, real.label_N, len(names), neighbours)
     distance_K = class_distance(*features, classes=len(names))
-    modes = Modes.of_classes(fake.logits_NK.softmax(1), confident(len(names)))
     return {
         **told,
-        "class_divergence": modes.divergence(smoothed_shares(real.label_N, len(names))),
-        "confident_share": modes.quality(),
         "intra_class_distance": mean_of(distance_K),
         "intra_class_distance_max": -least_of(-distance_K),
         **_by_class("intra_class_coverage", names, covered_K),
         **_by_class("intra_class_distance", names, distance_K),
+    }
+
+
+def by_logits(
+    fake: Seen,
+    real_label_N: Tensor,
+    *,
+    names: Sequence[str],
+    judging: bool = True,
+    scored: bool = False,
+) -> dict[str, float]:
+    """Those of `details` that look at what the network makes of the generated samples alone.
+
+    Their floors are the held-out images' own: no other images are as new to the judge as these.
+    """
+    told = {"inception_score": inception_score(fake.logits_NK)} if judging or scored else {}
+    if not judging:
+        return told
+    modes = Modes.of_classes(fake.logits_NK.softmax(1), confident(len(names)))
+    return {
+        **told,
+        "class_divergence": modes.divergence(smoothed_shares(real_label_N, len(names))),
+        "confident_share": modes.quality(),
         **_by_class("class_share", names, class_shares(fake.judged(), len(names))),
     }
 

@@ -24,7 +24,7 @@ from ganlib.evaluation.pairs import narrowed
 from ganlib.storage import write_bytes
 
 # Raised by one when the same name comes to hold other numbers.
-VERSION = 4
+VERSION = 5
 # Of all pairs of images and extractor together; of more, those not used for longest go.
 MOST_BYTES = 4 * 10**9
 _DIGEST = 32

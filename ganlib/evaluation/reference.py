@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -25,6 +26,9 @@ from ganlib.metrics import (
     scaled_distance,
 )
 from ganlib.metrics.support import NEAR
+
+# Draws of other real images, where so many are there that nothing learnt from.
+DRAWS = 3
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,8 @@ class Reference:
     """Held-out images in an extractor's features, and equally many others that are real as well.
 
     `row_N` is where the images lie among those it was built from; `judging` whether the logits are
-    of these images' own classes. `unseen` of the others are images that nothing learnt from.
+    of these images' own classes. `unseen` of the others are images that nothing learnt from; `more`
+    are further draws of such, as many each, that have no image in common.
     `pairs` says who looks at all pairs, `kept` holds under `name` what was found of these images
     before.
     """
@@ -62,10 +67,11 @@ class Reference:
     name: str = "reference"
     pairs: Pairs = field(default_factory=InRanks, repr=False)
     kept: Kept = field(default_factory=Kept, repr=False)
+    more: tuple[Seen, ...] = ()
     # What is computed once, by number of neighbours.
     _squared_radii: dict[int, Tensor] = field(default_factory=dict, repr=False)
     _class_radii: dict[int, Tensor] = field(default_factory=dict, repr=False)
-    _floors: dict[int, Floor] = field(default_factory=dict, repr=False)
+    _floors: dict[int, tuple[Floor, ...]] = field(default_factory=dict, repr=False)
 
     @property
     def samples(self) -> int:
@@ -121,14 +127,38 @@ class Reference:
     def floor(self, neighbours: int) -> Floor:
         """The other real images against these; without any, one half of these against the other.
 
-        Raises ConfigError if there are too few images for `neighbours`.
+        The mean of the draws, if there are several. Raises ConfigError if there are too few images
+        for `neighbours`.
         """
+        found = self.floors(neighbours)
+        if len(found) == 1:
+            return found[0]
+        names = ("scaled_distance", "precision", "recall", "density", "coverage")
+        means = {name: fmean(getattr(one, name) for one in found) for name in names}
+        return Floor(**means, samples=found[0].samples)
+
+    def floors(self, neighbours: int) -> tuple[Floor, ...]:
+        """One of each draw of other real images."""
         if neighbours not in self._floors:
-            found = self.kept.numbers(
-                f"{self.name}-floor-{neighbours}", lambda: vars(self._floor(neighbours))
+            self._floors[neighbours] = tuple(
+                self._kept_floor(neighbours, draw, *pair) for draw, pair in enumerate(self.draws())
             )
-            self._floors[neighbours] = Floor(**{**found, "samples": int(found["samples"])})  # type: ignore[arg-type]
         return self._floors[neighbours]
+
+    def _kept_floor(self, neighbours: int, draw: int, real: Seen, other: Seen) -> Floor:
+        found = self.kept.numbers(
+            f"{self.of_draw('floor', draw)}-{neighbours}",
+            lambda: vars(self._floor(neighbours, real, other)),
+        )
+        return Floor(**{**found, "samples": int(found["samples"])})  # type: ignore[arg-type]
+
+    def of_draw(self, what: str, draw: int) -> str:
+        """The name under which it is kept."""
+        return f"{self.name}-{what}" + (f"-{draw}" if draw else "")
+
+    def draws(self) -> tuple[tuple[Seen, Seen], ...]:
+        """The real against each draw of other real images, equally many."""
+        return (self.pair(), *((self.real, other) for other in self.more))
 
     def pair(self) -> tuple[Seen, Seen]:
         """The real against the other real images, equally many; or their own two halves."""
@@ -144,10 +174,10 @@ class Reference:
         if self.other is None:
             return f"one half of the held-out images, {count:,},"
         kinds = {"validation": min(unseen, count), "training": count - min(unseen, count)}
-        return " and ".join(f"{n:,} {kind} images" for kind, n in kinds.items() if n)
+        told = " and ".join(f"{n:,} {kind} images" for kind, n in kinds.items() if n)
+        return f"{1 + len(self.more)} times {told}" if self.more else told
 
-    def _floor(self, neighbours: int) -> Floor:
-        real, other = self.pair()
+    def _floor(self, neighbours: int, real: Seen, other: Seen) -> Floor:
         _enough(len(real), neighbours)
         real_NF, other_NF, whole = real.feature_NF, other.feature_NF, real is self.real
         found = self.pairs.compare(
@@ -210,7 +240,8 @@ def build(
 
     `other_NHWC` are other real images: equally many of them, at random, are what real-against-real
     compares with, of each class as many as there are held-out ones where `other_label_N` says the
-    classes. The first `unseen` are those that nothing learnt from, and are taken before the rest.
+    classes. The first `unseen` are those that nothing learnt from, and are taken before the rest;
+    where they suffice for more draws that share no image, there are up to DRAWS.
     Without others it is two halves of the held-out images.
     `classes` is how many there are, as many as the extractor knows if it is not given, and not
     `judging` says that they are not the extractor's. `kept` is for these images and this extractor.
@@ -219,24 +250,23 @@ def build(
     row_N = _drawn(len(image_NHWC), samples, seed, "reference")
     name = f"{len(row_N)}-{seed}"
     real = _seen(kept, f"real-{name}", extractor, image_NHWC, row_N, label_N.cpu()[row_N])
-    other, taken = None, 0
+    others: list[Seen] = []
+    taken = 0
     if other_NHWC is not None:
         seen_N = _drawn(len(other_NHWC) - unseen, None, seed, "other") + unseen
         other_N = torch.cat([_drawn(unseen, None, seed, "unseen"), seen_N])
-        known_N = torch.zeros(len(other_N), dtype=torch.int64)
-        if other_label_N is not None:
-            known_N = other_label_N.cpu()[other_N]
-            kept_N = _like(known_N, real.label_N)
-            other_N, known_N = other_N[kept_N], known_N[kept_N]
-        else:
-            other_N, known_N = other_N[: len(row_N)], known_N[: len(row_N)]
-        name += f"-{len(other_N)}" + ("" if other_label_N is None else "-like")
+        known_N = None if other_label_N is None else other_label_N.cpu()[other_N]
+        parts = _disjoint(other_N, known_N, real.label_N, unseen)
+        name += f"-{len(parts[0])}" + ("" if known_N is None else "-like")
         name += f"-{unseen}" if unseen else ""
-        taken = int((other_N < unseen).sum())
-        other = _seen(kept, f"other-{name}", extractor, other_NHWC, other_N, known_N)
+        taken = int((other_N[parts[0]] < unseen).sum())
+        for draw, row_B in enumerate(parts):
+            label_B = torch.zeros_like(row_B) if known_N is None else known_N[row_B]
+            own = f"other-{name}" + (f"-{draw}" if draw else "")
+            others.append(_seen(kept, own, extractor, other_NHWC, other_N[row_B], label_B))
     return Reference(
         real=real,
-        other=other,
+        other=others[0] if others else None,
         row_N=row_N,
         classes=real.logits_NK.shape[1] if classes is None else classes,
         extractor=extractor.name,
@@ -245,6 +275,7 @@ def build(
         name=name,
         pairs=pairs or InRanks(),
         kept=kept,
+        more=tuple(others[1:]),
     )
 
 
@@ -257,6 +288,29 @@ def _seen(
 
     found = kept.tensors(name, make)
     return Seen.of(found["feature_NF"], found["logits_NK"], label_N, extractor.name)
+
+
+def _disjoint(
+    other_M: Tensor, label_M: Tensor | None, wanted_N: Tensor, unseen: int
+) -> list[Tensor]:
+    """row_B of each draw: the first of whatever there is, others of what nothing learnt from only.
+
+    They have the classes of wanted_N where classes are known.
+    """
+    left_M, parts = torch.arange(len(other_M)), list[Tensor]()
+    while len(parts) < DRAWS:
+        row_B = (
+            left_M[: len(wanted_N)] if label_M is None else left_M[_like(label_M[left_M], wanted_N)]
+        )
+        same = label_M is None or torch.equal(label_M[row_B].sort().values, wanted_N.sort().values)
+        whole = len(row_B) == len(wanted_N) and bool((other_M[row_B] < unseen).all()) and same
+        if parts and not whole:
+            break
+        parts.append(row_B)
+        gone_M = torch.zeros(len(other_M), dtype=torch.bool)
+        gone_M[row_B] = True
+        left_M = left_M[~gone_M[left_M]]
+    return parts
 
 
 def _like(label_M: Tensor, wanted_N: Tensor) -> Tensor:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from statistics import fmean
 
 import torch
 from torch import nn
 
 from ganlib.determinism import Replicas
-from ganlib.evaluation.details import details
+from ganlib.evaluation.details import by_logits, details
 from ganlib.evaluation.extractor import Extractor
 from ganlib.evaluation.inception import InceptionExtractor
 from ganlib.evaluation.ranges import ends, is_share, seen_in
@@ -106,7 +107,8 @@ def tabulate(
             metric,
             fmean(values),
             _interval(metric, values, count[metric], judged),
-            floor=floors.get(metric, math.nan),
+            floor=fmean(floors[metric]) if metric in floors else math.nan,
+            floor_between=_interval(metric, floors.get(metric, []), count[metric], judged),
             count=count[metric],
             extractor=seen_in(metric, reference.extractor),
             over="sample sets",
@@ -192,43 +194,60 @@ def _count(metric: str, reference: Reference, names: Sequence[str], neighbours: 
     return reference.samples // 2 if metric == "split_half_distance" else reference.samples
 
 
-def _floors(reference: Reference, neighbours: int, names: Sequence[str]) -> dict[str, float]:
-    """What other real images score, and for labels what these ones do."""
-    floor = reference.floor(neighbours)
-    real, other = reference.pair()
-    more = reference.kept.numbers(
-        f"{reference.name}-details-{neighbours}",
-        lambda: details(
-            real,
-            other,
-            other.label_N,
-            names=names,
-            neighbours=neighbours,
-            judging=reference.judging,
-            scored=reference.extractor == InceptionExtractor.name,
-            pairs=reference.pairs,
-        ),
+def _floors(reference: Reference, neighbours: int, names: Sequence[str]) -> dict[str, list[float]]:
+    """What each draw of other real images scores; one value of what the held-out ones score."""
+    found: dict[str, list[float]] = {}
+    for draw, (real, other) in enumerate(reference.draws()):
+        told = reference.kept.numbers(
+            f"{reference.of_draw('details', draw)}-{neighbours}",
+            partial(
+                details,
+                real,
+                other,
+                other.label_N,
+                names=names,
+                neighbours=neighbours,
+                judging=reference.judging,
+                scored=reference.extractor == InceptionExtractor.name,
+                pairs=reference.pairs,
+            ),
+        )
+        if reference.judging:
+            covered_K = torch.tensor(
+                [told[f"intra_class_coverage/{name}"] for name in names], dtype=torch.float64
+            )
+            told["intra_class_coverage"] = mean_of(covered_K)
+            told["intra_class_coverage_min"] = least_of(covered_K)
+        floor = reference.floors(neighbours)[draw]
+        told |= {
+            "scaled_distance": floor.scaled_distance,
+            "frechet_distance": floor.scaled_distance * reference.trace,
+            "coverage": floor.coverage,
+            "density": floor.density,
+            "precision": floor.precision,
+            "recall": floor.recall,
+        }
+        for metric, value in told.items():
+            found.setdefault(metric, []).append(value)
+    covered = fmean(found["coverage"])
+    found["relative_coverage"] = [one / covered if covered else 1.0 for one in found["coverage"]]
+    return found | {metric: [value] for metric, value in _own(reference, names).items()}
+
+
+def _own(reference: Reference, names: Sequence[str]) -> dict[str, float]:
+    """What the held-out images score themselves, where no real ones are needed beside."""
+    own = reference.real
+    told = by_logits(
+        own,
+        own.label_N,
+        names=names,
+        judging=reference.judging,
+        scored=reference.extractor == InceptionExtractor.name,
     )
-    floors = {
-        "scaled_distance": floor.scaled_distance,
-        "frechet_distance": floor.scaled_distance * reference.trace,
-        "coverage": floor.coverage,
-        "relative_coverage": 1.0,
-        "density": floor.density,
-        "precision": floor.precision,
-        "recall": floor.recall,
-        **more,
-    }
     if not reference.judging:
-        return floors
-    covered_K = torch.tensor(
-        [more[f"intra_class_coverage/{name}"] for name in names], dtype=torch.float64
-    )
-    judged_N = reference.real.judged()
-    judged_K = class_shares(judged_N, reference.classes)
-    return floors | {
-        "intra_class_coverage": mean_of(covered_K),
-        "intra_class_coverage_min": least_of(covered_K),
-        "label_agreement": agreement(reference.real.label_N, judged_N),
-        "class_entropy": entropy(judged_K),
+        return told
+    judged_N = own.judged()
+    return told | {
+        "label_agreement": agreement(own.label_N, judged_N),
+        "class_entropy": entropy(class_shares(judged_N, reference.classes)),
     }

@@ -11,18 +11,22 @@ if TYPE_CHECKING:
     import pandas
 
 
+NUMBERS = ("value", "low", "high", "floor", "floor_low", "floor_high")
+
+
 @dataclass(frozen=True)
 class Row:
     """One figure. `low` and `high` are its 95 % interval, none without one; `over` is what would
     have to be drawn again for it: `sample sets` of the generator before the same held-out images,
-    so what other held-out images would say is not in it; `samples` of one set; the `near pairs`
-    counted; the `taught classifiers`, each with the images that taught it; or the `held-out
-    images` of a judge.
+    so what other held-out images would say is not in it; `samples and real images`, parts of which
+    are left out in turn; the `near pairs` counted; the `taught classifiers`, each with the images
+    that taught it; or the `held-out images` of a judge.
 
     `floor` is what real images score against real ones at `count` of each, none where that has no
-    meaning; `value` is none where there is none or it is infinite: a number of images without
-    repetitions, above `low`; a distance of a class that was never generated. A metric of one class
-    is named `metric/class`.
+    meaning, the mean where there are several draws of them; `floor_low` and `floor_high` are its
+    95 % interval over these draws, none of a single one. `value` is none where there is none or it
+    is infinite: a number of images without repetitions, above `low`; a distance of a class that was
+    never generated. A metric of one class is named `metric/class`.
     """
 
     metric: str
@@ -34,6 +38,8 @@ class Row:
     extractor: str
     layer: str
     over: str = ""
+    floor_low: float | None = None
+    floor_high: float | None = None
 
     @staticmethod
     def of(
@@ -42,6 +48,7 @@ class Row:
         between: tuple[float, float],
         *,
         floor: float = math.nan,
+        floor_between: tuple[float, float] = (math.nan, math.nan),
         count: int,
         extractor: str,
         over: str,
@@ -50,7 +57,18 @@ class Row:
         network, _, layer = extractor.partition(":")
         low, high = map(_known, between)
         told = over if low is not None or high is not None else ""
-        return Row(metric, _known(value), low, high, _known(floor), count, network, layer, told)
+        return Row(
+            metric,
+            _known(value),
+            low,
+            high,
+            _known(floor),
+            count,
+            network,
+            layer,
+            told,
+            *map(_known, floor_between),
+        )
 
 
 @dataclass(frozen=True)
@@ -82,16 +100,16 @@ class EvaluationTable:
         }
 
     def to_frame(self) -> pandas.DataFrame:
-        """Columns metric, value, low, high, floor, count, extractor, layer, over."""
+        """A column for each field of a `Row`."""
         return to_frame(self.rows)
 
 
 def to_frame(rows: tuple[Row, ...]) -> pandas.DataFrame:
-    """Columns metric, value, low, high, floor, count, extractor, layer, over."""
+    """A column for each field of a `Row`."""
     import pandas
 
     frame = pandas.DataFrame([asdict(row) for row in rows], columns=list(Row.__annotations__))
-    return frame.astype(dict.fromkeys(("value", "low", "high", "floor"), "float64"))
+    return frame.astype(dict.fromkeys(NUMBERS, "float64"))
 
 
 def _known(value: float) -> float | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from statistics import fmean
 
 import torch
@@ -86,18 +87,25 @@ def teaching_rows(
     """
     rows = []
     for metric, count in learnt.items():
-        values = [one[metric] for one in taught]
-        least, most = ends(metric, len(learnt))
-        cases = len(values) * tested[metric] if all(map(math.isfinite, values)) else 0
+        values, real = ([one[metric] for one in side] for side in (taught, by_real))
+        between = partial(_between, ends=ends(metric, len(learnt)), tested=tested[metric])
         rows.append(
             Row.of(
                 metric,
                 fmean(values),
-                of_mean(values, least, most, cases=cases),
-                floor=fmean(one[metric] for one in by_real),
+                between(values),
+                floor=fmean(real),
+                floor_between=between(real),
                 count=count,
                 extractor="taught:logits",
                 over="taught classifiers",
             )
         )
     return tuple(rows)
+
+
+def _between(
+    values: Sequence[float], ends: tuple[float, float], tested: int
+) -> tuple[float, float]:
+    cases = len(values) * tested if all(map(math.isfinite, values)) else 0
+    return of_mean(values, *ends, cases=cases)

@@ -164,8 +164,8 @@ class MetricRow(Config):
     """One figure as every table of an evaluation holds it; null where there is none.
 
     `low` and `high` bound it by 95 % over what `over` says (sample sets: before the same held-out
-    images), `floor` is real against real at `count` of each. A metric of one class is named
-    `metric/class`.
+    images), `floor` is real against real at `count` of each, with its own interval where there are
+    several draws of real images. A metric of one class is named `metric/class`.
     """
 
     metric: str
@@ -177,6 +177,8 @@ class MetricRow(Config):
     extractor: str
     layer: str
     over: str = ""
+    floor_low: float | None = None
+    floor_high: float | None = None
 
 
 class Evaluated(Value):
@@ -188,9 +190,7 @@ class Evaluated(Value):
     samples: int
     metrics: tuple[Metric, ...]
     rows: tuple[MetricRow, ...] = ()
-    table: str = Field(
-        description="CSV of rows: metric, value, low, high, floor, count, extractor, layer, over"
-    )
+    table: str = Field(description="CSV of rows, with their columns")
     pictures: dict[str, str] = Field(default_factory=dict, description="name -> PNG")
     run: str
 

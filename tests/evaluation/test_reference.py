@@ -102,6 +102,30 @@ def test_images_that_nothing_learnt_from_come_first(judge, digits):
     assert reference.build(held_out, label, judge, 60, 0).told().startswith("one half")
 
 
+def test_where_there_are_more_unseen_images_the_floor_is_of_several_draws(judge, digits):
+    """Of the same classes, and none has an image in common with another."""
+    train, train_label, held_out, label = digits
+
+    def of(unseen):
+        return reference.build(
+            held_out, label, judge, 100, 0,
+            other_NHWC=train, other_label_N=train_label, unseen=unseen,
+        )  # fmt: skip
+
+    real = of(900)
+    draws = [real.other, *real.more]
+    assert len(draws) == reference.DRAWS
+    for one in draws:
+        assert (one.label_N.bincount() == real.real.label_N.bincount()).all()
+    every = torch.cat([one.feature_NF for one in draws])
+    assert torch.pdist(every).min() > 0
+    each = [prdc(real.real.feature_NF, one.feature_NF, 5) for one in draws]
+    assert [one.coverage for one in real.floors(5)] == [one.coverage for one in each]
+    assert real.floor(5).coverage == pytest.approx(sum(one.coverage for one in each) / 3)
+    assert real.told() == "3 times 100 validation images"
+    assert of(100).more == ()
+
+
 def test_fewer_training_images_than_held_out_ones(judge, digits):
     train, _, held_out, label = digits
     real = reference.build(held_out, label, judge, None, 0, other_NHWC=train[:50])

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from ganlib.evaluation import EvaluationTable, Reference, SampleSet, Seen, tabulate
-from ganlib.metrics import of_share
+from ganlib.metrics import of_mean, of_share
 
 COUNTS, K = (40, 12, 60), 5
 LABEL = torch.repeat_interleave(torch.arange(len(COUNTS)), torch.tensor(COUNTS))
@@ -73,3 +73,38 @@ def test_two_classes_are_told_with_confidence_too():
     found = [tabulate(reference, [one], neighbours=K, present_share=0.02) for one in sets]
     assert [one["confident_share"].value for one in found] == [0, 1]
     assert found[0]["class_divergence"].value is None
+
+
+def test_floors_of_several_draws_have_an_interval_and_the_ratio_is_to_their_mean():
+    first, second = seen(1), seen(2)
+    second.feature_NF[:40] += 50  # real images that cover less
+    whole = torch.arange(len(LABEL))
+    real = Reference(seen(0), first, whole, len(COUNTS), "by:hand", more=(second,))
+    each = [one.coverage for one in real.floors(K)]
+    assert each[0] > each[1] + 0.1
+    fake = SampleSet(0, seen(3), LABEL, real.compare(seen(3).feature_NF, K))
+    told = tabulate(real, [fake], neighbours=K, present_share=0.02)
+    coverage, ratio = told["coverage"], told["relative_coverage"]
+    assert coverage.floor == pytest.approx(sum(each) / 2)
+    assert (coverage.floor_low, coverage.floor_high) == pytest.approx(of_mean(each, 0, 1))
+    assert ratio.value == pytest.approx(coverage.value / coverage.floor)
+    assert ratio.floor == pytest.approx(1)
+    assert ratio.floor_low < 1 < ratio.floor_high
+    alone = Reference(seen(0), first, whole, len(COUNTS), "by:hand")
+    told = tabulate(alone, [fake], neighbours=K, present_share=0.02)
+    assert (told["coverage"].floor_low, told["coverage"].floor_high) == (None, None)
+
+
+def test_what_the_judge_says_of_samples_has_the_held_out_images_for_its_floor():
+    """Others may be those that taught it, of which it is surer."""
+    held, learnt = seen(0), seen(1)
+    held.logits_NK[::2] /= 9  # of every other one it is not sure
+    held.logits_NK[0] = torch.tensor([0.0, 9.0, 0.0])
+    real = Reference(held, learnt, torch.arange(len(LABEL)), len(COUNTS), "by:hand")
+    fake = SampleSet(0, held, LABEL, real.compare(held.feature_NF, K))
+    told = tabulate(real, [fake], neighbours=K, present_share=0.02)
+    logits = ("inception_score", "class_divergence", "confident_share", "class_share/1",
+              "label_agreement", "class_entropy")  # fmt: skip
+    for metric in logits:
+        assert told[metric].floor == pytest.approx(told[metric].value), metric
+    assert 0.5 <= told["confident_share"].floor < 0.52

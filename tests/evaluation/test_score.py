@@ -35,7 +35,8 @@ class Memory(nn.Module):
         return self.image[torch.stack(picked)]
 
 
-COLUMNS = ["metric", "value", "low", "high", "floor", "count", "extractor", "layer", "over"]
+COLUMNS = ["metric", "value", "low", "high", "floor", "count", "extractor", "layer", "over",
+           "floor_low", "floor_high"]  # fmt: skip
 SETTINGS = {"neighbours": 5, "present_share": 0.02}
 
 

@@ -36,7 +36,8 @@ def test_an_evaluation_has_its_evidence_on_disk_and_in_the_journal(trained: Trai
     assert found.candidate.samples == 200
     assert found.judge.accuracy > 0.8
     frame = pd.read_csv(found.candidate.table)
-    columns = ["metric", "value", "low", "high", "floor", "count", "extractor", "layer", "over"]
+    columns = ["metric", "value", "low", "high", "floor", "count", "extractor", "layer", "over",
+           "floor_low", "floor_high"]  # fmt: skip
     assert list(frame.columns) == columns
     assert [row.metric for row in found.candidate.rows] == list(frame["metric"])
     assert set(found.candidate.rows[0].model_dump()) == set(columns)
