@@ -34,7 +34,7 @@ def missing_picture(
     columns: int = 10,
     scale: int = 1,
 ) -> bytes:
-    """PNG: a row of missed images for each class, with how many of how many are missed.
+    """PNG: a row of missed images for each class that misses any, with how many of how many.
 
     The classes that miss the largest share of theirs, if there are more than fit; without classes
     as many rows as a grid of such images has. Where none is missed it says so.
@@ -51,7 +51,7 @@ def missing_picture(
     there_K = torch.bincount(label_N, minlength=len(names))
     worst_K = (gone_K / there_K.clamp(min=1)).argsort(descending=True, stable=True)[:MOST_ROWS]
     rows, told = [], []
-    for label in worst_K.sort().values.tolist():
+    for label in worst_K[gone_K[worst_K] > 0].sort().values.tolist():
         row_B = missed_B[label_B == label][:columns]
         rows += [image_NHWC[row_B], _blank(columns - len(row_B), image_NHWC)]
         told.append(f"{names[label]}: {gone_K[label]} of {there_K[label]}")

@@ -25,13 +25,17 @@ def test_missed_is_what_no_set_covers_the_densest_places_first():
     assert missed(covered, radius).tolist() == [5, 2, 1]
 
 
-@pytest.mark.parametrize("row", [[2, 1, 5], [4]])
+@pytest.mark.parametrize("row", [[2, 1, 5], [4], [0, 1]])
 def test_each_missed_image_is_shown_in_the_row_of_its_class(row):
+    """And a class that misses none has no row."""
     page = opened(missing_picture(IMAGES, LABELS, torch.tensor(row), ["a", "b"], columns=3))
     tiles = page[:, -3 * 10 :]
-    for label, top in ((0, 2), (1, 12)):
+    missing = sorted({int(LABELS[one]) for one in row})
+    for place, label in enumerate(missing):
+        top = 2 + 10 * place
         dark = (tiles[top : top + 8] == 40).all(0).sum()
         assert dark == 8 * sum(LABELS[one] == label for one in row), label
+    assert len(page) == 2 + 10 * len(missing)
 
 
 def test_where_nothing_is_missed_the_picture_says_so_and_is_not_blank():
