@@ -175,8 +175,10 @@ def _cpu_s(workers: RayWorkers) -> float:
 
 
 def _figure(figure: str, pairs: Pairs, real_NF: Tensor, fake_NF: Tensor) -> dict[str, float]:
+    from ganlib.metrics import distance
+
     if figure == "frechet":
-        return {figure: pairs.distance(real_NF, fake_NF)}
+        return {figure: distance(pairs.fit(real_NF), pairs.fit(fake_NF))}
     if figure == "kernel":
         return {figure: pairs.kernel_distance(real_NF, fake_NF)}
     real_N, fake_N = (pairs.squared_radii(side, NEIGHBOURS) for side in (real_NF, fake_NF))

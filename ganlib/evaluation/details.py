@@ -5,22 +5,29 @@ N real samples, M generated ones, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import add
 
+import torch
 from torch import Tensor
 
 from ganlib.evaluation.extractor import Seen
 from ganlib.evaluation.pairs import InRanks, Pairs
 from ganlib.metrics import (
+    Fit,
+    InceptionSums,
+    KernelSide,
     Modes,
-    class_distance,
     class_shares,
-    inception_score,
     least_of,
     mean_of,
+    of_class_fits,
     of_each_class,
     smoothed_shares,
 )
+
+BLOCK = 8192
 
 
 def details(
@@ -34,11 +41,14 @@ def details(
     scored: bool = False,
     covered_K: Tensor | None = None,
     pairs: Pairs | None = None,
+    kernel: KernelSide | None = None,
+    fits: Mapping[int, Fit] | None = None,
 ) -> dict[str, float]:
     """Metric -> value, NaN where there is none; those of one class are named `metric/class`.
 
     of_class_M is the class of each generated sample: the one asked for, or the judged one where
     the generator cannot be asked; covered_K is their `class_coverage`, if it was already computed.
+    `kernel` and `fits` are the real side's `KernelSide` and `class_fits`, likewise.
     Without a judge of these classes it is the kernel distance alone, and where the network is
     `scored` the inception score by its own classes.
 
@@ -49,19 +59,19 @@ def details(
     """
     pairs = pairs or InRanks()
     told = {
-        "kernel_distance": pairs.kernel_distance(real.feature_NF, fake.feature_NF),
+        "kernel_distance": pairs.kernel_distance(real.feature_NF, fake.feature_NF, kernel),
         **by_logits(fake, real.label_N, names=names, judging=judging, scored=scored),
     }
     if not judging:
         return told
-    features = real.feature_NF, real.label_N, fake.feature_NF, of_class_M
     if covered_K is None:
         radius_N = pairs.class_radii(real.feature_NF, real.label_N, neighbours)
         covered_N = pairs.class_covered(
             real.feature_NF, real.label_N, radius_N, fake.feature_NF, of_class_M
         )
         covered_K = of_each_class(covered_N, real.label_N, len(names), neighbours)
-    distance_K = class_distance(*features, classes=len(names))
+    fits = fits or pairs.class_fits(real.feature_NF, real.label_N)
+    distance_K = of_class_fits(fits, pairs.class_fits(fake.feature_NF, of_class_M), len(names))
     return {
         **told,
         "intra_class_distance": mean_of(distance_K),
@@ -83,10 +93,14 @@ def by_logits(
 
     Their floors are the held-out images' own: no other images are as new to the judge as these.
     """
-    told = {"inception_score": inception_score(fake.logits_NK)} if judging or scored else {}
+    some = torch.split(fake.logits_NK, BLOCK)  # in float64 a block at a time
+    told = {}
+    if judging or scored:
+        told["inception_score"] = reduce(add, map(InceptionSums.of, some)).score()
     if not judging:
         return told
-    modes = Modes.of_classes(fake.logits_NK.softmax(1), confident(len(names)))
+    sure = confident(len(names))
+    modes = reduce(add, (Modes.of_classes(one.double().softmax(1), sure) for one in some))
     return {
         **told,
         "class_divergence": modes.divergence(smoothed_shares(real_label_N, len(names))),

@@ -29,9 +29,10 @@ class Extractor(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """Images as an extractor sees them, float64, and the class each is or was asked to be.
+    """Images as an extractor sees them, and the class each is or was asked to be.
 
-    label_N and logits_NK lie on the CPU.
+    In the numbers it gives, float32 mostly: what is computed of them is in float64, a block at a
+    time. label_N and logits_NK lie on the CPU.
     """
 
     feature_NF: Tensor
@@ -51,7 +52,7 @@ class Seen:
                 where=extractor,
                 hint="its own training diverged, or its weights are damaged: make it anew",
             )
-        return Seen(feature_NF.double(), logits_NK.double().cpu(), label_N.cpu())
+        return Seen(feature_NF, logits_NK.cpu(), label_N.cpu())
 
     def __len__(self) -> int:
         return len(self.label_N)

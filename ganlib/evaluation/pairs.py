@@ -7,7 +7,7 @@ process: blocks are the same whoever takes them, and sums are added in the order
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,15 +23,16 @@ from ganlib.evaluation.sampling import generate
 from ganlib.metrics import (
     Fit,
     KernelMoments,
+    KernelSide,
     KernelSums,
     PrdcSums,
     class_covered,
+    class_fits,
     class_radii,
-    distance,
     kernel_distance,
     squared_radii,
 )
-from ganlib.metrics.kernel import cheaper_by_moments, of_moments
+from ganlib.metrics.kernel import cheaper_by_moments, cross_sum, of_moments, own_sum
 from ganlib.metrics.neighbours import blocks, pairs_within
 from ganlib.storage import write_bytes
 
@@ -76,7 +77,13 @@ class Pairs(Protocol):
         """covered_N, as `metrics.class_covered`."""
         ...
 
-    def kernel_distance(self, real_NF: Tensor, fake_MF: Tensor) -> float:
+    def kernel_side(self, feature_NF: Tensor, others: int) -> KernelSide:
+        """As `metrics.KernelSide.of`."""
+        ...
+
+    def kernel_distance(
+        self, real_NF: Tensor, fake_MF: Tensor, real: KernelSide | None = None
+    ) -> float:
         """As `metrics.kernel_distance`."""
         ...
 
@@ -84,8 +91,12 @@ class Pairs(Protocol):
         """As `metrics.near_pairs`."""
         ...
 
-    def distance(self, real_NF: Tensor, fake_MF: Tensor) -> float:
-        """Frechet's, as `metrics.distance`."""
+    def fit(self, feature_NF: Tensor) -> Fit:
+        """As `metrics.Fit.of`."""
+        ...
+
+    def class_fits(self, feature_NF: Tensor, label_N: Tensor) -> Mapping[int, Fit]:
+        """As `metrics.class_fits`."""
         ...
 
 
@@ -152,14 +163,22 @@ class InRanks:
         given = real_NF, real_label_N, real_radius_N, fake_MF, fake_label_M
         return self.replicas.sum(class_covered(*given, part=self._part))
 
-    def kernel_distance(self, real_NF: Tensor, fake_MF: Tensor) -> float:
-        return kernel_distance(real_NF, fake_MF)
+    def kernel_side(self, feature_NF: Tensor, others: int) -> KernelSide:
+        return KernelSide.of(feature_NF, others)
+
+    def kernel_distance(
+        self, real_NF: Tensor, fake_MF: Tensor, real: KernelSide | None = None
+    ) -> float:
+        return kernel_distance(real_NF, fake_MF, real)
 
     def near_pairs(self, feature_NF: Tensor, squared_radius: float) -> int:
         return pairs_within(feature_NF, squared_radius)
 
-    def distance(self, real_NF: Tensor, fake_MF: Tensor) -> float:
-        return distance(real_NF, fake_MF)
+    def fit(self, feature_NF: Tensor) -> Fit:
+        return Fit.of(feature_NF)
+
+    def class_fits(self, feature_NF: Tensor, label_N: Tensor) -> Mapping[int, Fit]:
+        return class_fits(feature_NF, label_N)
 
 
 class ByWorkers:
@@ -232,24 +251,39 @@ class ByWorkers:
         found = self.workers.each(_class_covered, [(*given, part) for part in self._parts()])
         return _total(found).to(real_NF.device)
 
-    def kernel_distance(self, real_NF: Tensor, fake_MF: Tensor) -> float:
-        reals, fakes, size = len(real_NF), len(fake_MF), real_NF.shape[1]
+    def kernel_side(self, feature_NF: Tensor, others: int) -> KernelSide:
+        count, size, path = len(feature_NF), feature_NF.shape[1], self._at(feature_NF)
+        if size <= MOMENTS and cheaper_by_moments(count, others, size):
+            return KernelSide(count, _added(self._slices(_moments, path)))
+        found = self.workers.each(_own_kernel, [(path, part) for part in self._parts()])
+        return KernelSide(count, _total(found).sum())
+
+    def kernel_distance(
+        self, real_NF: Tensor, fake_MF: Tensor, real: KernelSide | None = None
+    ) -> float:
+        reals, fakes = len(real_NF), len(fake_MF)
+        real = real or self.kernel_side(real_NF, fakes)
+        if isinstance(real.told, KernelMoments):
+            return of_moments(real.told, _added(self._slices(_moments, self._at(fake_MF))))
         paths = self._at(real_NF), self._at(fake_MF)
-        if size <= MOMENTS and cheaper_by_moments(reals, fakes, size):
-            real, fake = (_added(side) for side in self._slices(_moments, *paths))
-            return of_moments(real, fake)
         told = self.workers.each(_kernel, [(*paths, part) for part in self._parts()])
-        sums = (_total(side) for side in zip(*told, strict=True))
-        return KernelSums(*sums).finish(reals, fakes)
+        own, across = (_total(side) for side in zip(*told, strict=True))
+        return KernelSums(real.told.cpu(), own, across).finish(reals, fakes)
 
     def near_pairs(self, feature_NF: Tensor, squared_radius: float) -> int:
         path = self._at(feature_NF)
         jobs = [(path, squared_radius, part) for part in self._parts()]
         return sum(self.workers.each(_near, jobs))
 
-    def distance(self, real_NF: Tensor, fake_MF: Tensor) -> float:
-        sides = self._slices(_fit, self._at(real_NF), self._at(fake_MF))
-        return distance(*(_added(side) for side in sides))
+    def fit(self, feature_NF: Tensor) -> Fit:
+        found: Fit = _added(self._slices(_fit, self._at(feature_NF)))
+        return found
+
+    def class_fits(self, feature_NF: Tensor, label_N: Tensor) -> Mapping[int, Fit]:
+        given = self._at(feature_NF), label_N.cpu()
+        jobs = [(*given, part) for part in self._parts(int(label_N.max()) + 1)]
+        found = self.workers.each(_class_fits, jobs)
+        return {label: fit for part in found for label, fit in part.items()}
 
     def clear(self) -> None:
         """Remove what was written for the workers."""
@@ -263,11 +297,9 @@ class ByWorkers:
         world = min(EACH * self.workers.width, most)
         return [(rank, world) for rank in range(world)]
 
-    def _slices(self, work: Callable[..., Any], *paths: Path) -> list[list[Any]]:
-        """What `work` says of equal slices of each; the slices depend on nothing."""
-        jobs = [(path, (rank, SLICES)) for path in paths for rank in range(SLICES)]
-        found = self.workers.each(work, jobs)
-        return [found[start : start + SLICES] for start in range(0, len(found), SLICES)]
+    def _slices(self, work: Callable[..., Any], path: Path) -> list[Any]:
+        """What `work` says of equal slices; the slices depend on nothing."""
+        return self.workers.each(work, [(path, (rank, SLICES)) for rank in range(SLICES)])
 
     def _at(self, feature_NF: Tensor) -> Path:
         """Where the workers find them, as float32 if nothing is lost by it."""
@@ -348,9 +380,13 @@ def _class_covered(
     return class_covered(*given, part=part)
 
 
-def _kernel(real: Path, fake: Path, part: Part) -> tuple[Tensor, Tensor, Tensor]:
-    sums = KernelSums.of(_features(real), _features(fake), part=part)
-    return sums.real_R, sums.fake_R, sums.cross_R
+def _own_kernel(path: Path, part: Part) -> Tensor:
+    return own_sum(_features(path), part)
+
+
+def _kernel(real: Path, fake: Path, part: Part) -> tuple[Tensor, Tensor]:
+    real_NF, fake_MF = _features(real), _features(fake)
+    return own_sum(fake_MF, part), cross_sum(real_NF, fake_MF, part)
 
 
 def _moments(path: Path, part: Part) -> KernelMoments:
@@ -359,6 +395,10 @@ def _moments(path: Path, part: Part) -> KernelMoments:
 
 def _fit(path: Path, part: Part) -> Fit:
     return Fit.of(_slice(path, part))
+
+
+def _class_fits(path: Path, label_N: Tensor, part: Part) -> Mapping[int, Fit]:
+    return class_fits(_features(path), label_N, part=part)
 
 
 def _slice(path: Path, part: Part) -> Tensor:

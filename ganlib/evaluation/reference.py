@@ -5,6 +5,7 @@ N samples, H W pixels, C channels, K classes, F features.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
@@ -19,6 +20,8 @@ from ganlib.evaluation.extractor import Extractor, Seen
 from ganlib.evaluation.kept import Kept
 from ganlib.evaluation.pairs import InRanks, Pairs
 from ganlib.metrics import (
+    Fit,
+    KernelSide,
     PrdcSums,
     class_shares,
     of_each_class,
@@ -84,7 +87,30 @@ class Reference:
     @cached_property
     def trace(self) -> float:
         """Of the features' covariance: what a distance is scaled by."""
-        return float(self.real.feature_NF.var(0).sum())
+        return float(self.fit.trace)
+
+    @cached_property
+    def fit(self) -> Fit:
+        """The Gaussian of the real features."""
+        found = self.kept.tensors(
+            f"{self.name}-fit", lambda: _told(self.pairs.fit(self.real.feature_NF))
+        )
+        wide = {name: value.double() for name, value in found.items()}
+        return Fit(count=self.samples, **wide)
+
+    @cached_property
+    def class_fits(self) -> Mapping[int, Fit]:
+        """Those of each class."""
+        return self.pairs.class_fits(self.real.feature_NF, self.real.label_N)
+
+    @cached_property
+    def kernel(self) -> KernelSide:
+        """The real side of a kernel distance to equally many others."""
+        found = self.kept.tensors(
+            f"{self.name}-kernel",
+            lambda: self.pairs.kernel_side(self.real.feature_NF, self.samples).tensors(),
+        )
+        return KernelSide.from_tensors(self.samples, found)
 
     def squared_radii(self, neighbours: int, replicas: Replicas | None = None) -> Tensor:
         """radius_N. Raises ConfigError if there are too few images for `neighbours`."""
@@ -277,6 +303,10 @@ def build(
         kept=kept,
         more=tuple(others[1:]),
     )
+
+
+def _told(fit: Fit) -> dict[str, Tensor]:
+    return {name: value for name, value in vars(fit).items() if name != "count"}
 
 
 def _seen(

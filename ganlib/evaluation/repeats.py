@@ -92,6 +92,8 @@ def tabulate(
             scored=reference.extractor == InceptionExtractor.name,
             covered_K=covered_K,
             pairs=reference.pairs,
+            kernel=reference.kernel,
+            fits=reference.class_fits if reference.judging else None,
         )
         for metric, value in {**scores, **more}.items():
             if metric in floors:
@@ -210,6 +212,8 @@ def _floors(reference: Reference, neighbours: int, names: Sequence[str]) -> dict
                 judging=reference.judging,
                 scored=reference.extractor == InceptionExtractor.name,
                 pairs=reference.pairs,
+                kernel=reference.kernel if real is reference.real else None,
+                fits=reference.class_fits if real is reference.real and reference.judging else None,
             ),
         )
         if reference.judging:

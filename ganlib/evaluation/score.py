@@ -26,6 +26,7 @@ from ganlib.metrics import (
     PrdcSums,
     agreement,
     class_shares,
+    distance,
     entropy,
     least_of,
     mean_of,
@@ -200,7 +201,7 @@ def scores_of(
 ) -> Scores:
     fake = taken.fake
     found, floor = taken.sums.finish(neighbours), reference.floor(neighbours)
-    apart = reference.pairs.distance(reference.real.feature_NF, fake.feature_NF)
+    apart = distance(reference.fit, reference.pairs.fit(fake.feature_NF))
     told = {} if covered_K is None else _of_classes(taken, reference, covered_K, present_share)
     return Scores(
         scaled_distance=apart / reference.trace if reference.trace else math.inf,

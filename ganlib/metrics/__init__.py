@@ -8,7 +8,7 @@ from ganlib.metrics.calibration import Calibration
 from ganlib.metrics.frechet import Fit, Moments, distance, scaled_distance
 from ganlib.metrics.inception_score import InceptionSums, inception_score
 from ganlib.metrics.intervals import deviation, of_count, of_jackknife, of_mean, of_share
-from ganlib.metrics.kernel import KernelMoments, KernelSums, kernel_distance
+from ganlib.metrics.kernel import KernelMoments, KernelSide, KernelSums, kernel_distance
 from ganlib.metrics.modes import (
     Modes,
     agreement,
@@ -26,9 +26,11 @@ from ganlib.metrics.within import (
     class_coverage,
     class_covered,
     class_distance,
+    class_fits,
     class_radii,
     least_of,
     mean_of,
+    of_class_fits,
     of_each_class,
 )
 
@@ -38,6 +40,7 @@ __all__ = [
     "Fit",
     "InceptionSums",
     "KernelMoments",
+    "KernelSide",
     "KernelSums",
     "Modes",
     "Moments",
@@ -48,6 +51,7 @@ __all__ = [
     "class_coverage",
     "class_covered",
     "class_distance",
+    "class_fits",
     "class_radii",
     "class_shares",
     "coverage",
@@ -63,6 +67,7 @@ __all__ = [
     "near_radius",
     "nearest",
     "nearest_squared",
+    "of_class_fits",
     "of_count",
     "of_each_class",
     "of_jackknife",

@@ -65,7 +65,7 @@ def distance(real: Tensor | Moments | Fit, fake: Tensor | Moments | Fit) -> floa
     return max(float(shift + real_fit.trace + fake_fit.trace - 2 * overlap), 0.0)
 
 
-def scaled_distance(real: Tensor | Moments, fake: Tensor | Moments) -> float:
+def scaled_distance(real: Tensor | Moments | Fit, fake: Tensor | Moments | Fit) -> float:
     """`distance` over the trace of the real covariance: 1 is the error of giving only the mean.
 
     Infinite if the real features do not vary and the distance is not zero.

@@ -7,7 +7,7 @@ moments up to the third, whose inner products they are: whichever takes fewer mu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -86,7 +86,7 @@ class KernelSums:
     def of(real_NF: Tensor, fake_MF: Tensor, *, part: Part = (0, 1)) -> KernelSums:
         """From blocks of the Gram matrices; a `part` leaves zeros for blocks of the others."""
         return KernelSums(
-            _within(real_NF, part), _within(fake_MF, part), _across(real_NF, fake_MF, part)
+            own_sum(real_NF, part), own_sum(fake_MF, part), cross_sum(real_NF, fake_MF, part)
         )
 
     def __add__(self, other: KernelSums) -> KernelSums:
@@ -99,12 +99,52 @@ class KernelSums:
         return _unbiased(self.real_R.sum(), self.fake_R.sum(), self.cross_R.sum(), reals, fakes)
 
 
-def kernel_distance(real_NF: Tensor, fake_MF: Tensor) -> float:
-    """Over all pairs, in float64. Raises ValueError for fewer than two samples of either."""
-    reals, fakes, size = len(real_NF), len(fake_MF), real_NF.shape[1]
-    if cheaper_by_moments(reals, fakes, size):
-        return of_moments(KernelMoments.of(real_NF), KernelMoments.of(fake_MF))
-    return KernelSums.of(real_NF, fake_MF).finish(reals, fakes)
+@dataclass(frozen=True, eq=False)
+class KernelSide:
+    """What one side of a kernel distance is alone, whatever is held against it: its moments, or
+    the kernel over its own pairs.
+    """
+
+    count: int
+    told: KernelMoments | Tensor
+
+    @staticmethod
+    def of(feature_NF: Tensor, others: int) -> KernelSide:
+        """By whichever is cheaper before so many `others`."""
+        count, size = len(feature_NF), feature_NF.shape[1]
+        by_moments = cheaper_by_moments(count, others, size)
+        return KernelSide(
+            count, KernelMoments.of(feature_NF) if by_moments else own_sum(feature_NF).sum()
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """As they can be kept."""
+        if isinstance(self.told, Tensor):
+            return {"own": self.told}
+        return {name: value for name, value in vars(self.told).items() if name != "count"} | {
+            "moments": self.told.own.new_ones(())
+        }
+
+    @staticmethod
+    def from_tensors(count: int, found: Mapping[str, Tensor]) -> KernelSide:
+        """Of `tensors`, whose floating type may have become narrower."""
+        wide = {name: value.double() for name, value in found.items()}
+        if wide.pop("moments", None) is None:
+            return KernelSide(count, wide["own"])
+        return KernelSide(count, KernelMoments(count=count, **wide))
+
+
+def kernel_distance(real_NF: Tensor, fake_MF: Tensor, real: KernelSide | None = None) -> float:
+    """Over all pairs, in float64. Raises ValueError for fewer than two samples of either.
+
+    `real` is the `KernelSide` of real_NF, if it was already computed.
+    """
+    reals, fakes = len(real_NF), len(fake_MF)
+    real = real or KernelSide.of(real_NF, fakes)
+    if isinstance(real.told, KernelMoments):
+        return of_moments(real.told, KernelMoments.of(fake_MF))
+    own, across = own_sum(fake_MF).sum(), cross_sum(real_NF, fake_MF).sum()
+    return _unbiased(real.told, own, across, reals, fakes)
 
 
 def of_moments(real: KernelMoments, fake: KernelMoments) -> float:
@@ -178,8 +218,8 @@ class _Tiles:
         return found
 
 
-def _within(x_NF: Tensor, part: Part) -> Tensor:
-    """Each pair counted twice, by the tiles on and above the diagonal."""
+def own_sum(x_NF: Tensor, part: Part = (0, 1)) -> Tensor:
+    """sum_R over pairs of two different samples, each counted twice, by tiles of half of them."""
     tiles = _Tiles(x_NF)
     x_NW = tiles.wide(x_NF)
     sum_R = x_NW.new_zeros(-(-len(x_NF) // BLOCK))
@@ -191,7 +231,8 @@ def _within(x_NF: Tensor, part: Part) -> Tensor:
     return sum_R
 
 
-def _across(x_NF: Tensor, y_MF: Tensor, part: Part) -> Tensor:
+def cross_sum(x_NF: Tensor, y_MF: Tensor, part: Part = (0, 1)) -> Tensor:
+    """sum_R over pairs of a sample of each."""
     tiles = _Tiles(x_NF)
     y_MW = tiles.wide(y_MF)
     sum_R = y_MW.new_zeros(-(-len(x_NF) // BLOCK))

@@ -8,11 +8,12 @@ blocks of each class and leaves zeros elsewhere, as in `neighbours`.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from ganlib.metrics.frechet import scaled_distance
+from ganlib.metrics.frechet import Fit, scaled_distance
 from ganlib.metrics.neighbours import Part, squared_radii
 from ganlib.metrics.prdc import covered
 
@@ -100,11 +101,27 @@ def class_distance(
     At the counts of one class the distance errs far upwards: only beside real against real at the
     same counts does it tell.
     """
+    return of_class_fits(
+        class_fits(real_NF, real_label_N), class_fits(fake_MF, fake_label_M), classes
+    )
+
+
+def class_fits(feature_NF: Tensor, label_N: Tensor, *, part: Part = (0, 1)) -> Mapping[int, Fit]:
+    """A Gaussian for each class that there is; a `part` has every world-th class."""
+    rank, world = part
+    return {
+        label: Fit.of(feature_NF[(label_N == label).to(feature_NF.device)])
+        for label in sorted(set(label_N.tolist()))
+        if label % world == rank
+    }
+
+
+def of_class_fits(real: Mapping[int, Fit], fake: Mapping[int, Fit], classes: int) -> Tensor:
+    """`class_distance` of the samples these are of."""
     distance_K = torch.full((classes,), math.nan, dtype=torch.float64)
-    for label in range(classes):
-        real, fake = real_NF[real_label_N == label], fake_MF[fake_label_M == label]
-        if len(real) > 1:
-            distance_K[label] = scaled_distance(real, fake) if len(fake) else math.inf
+    for label, fit in real.items():
+        if fit.count > 1:
+            distance_K[label] = scaled_distance(fit, fake[label]) if label in fake else math.inf
     return distance_K
 
 

@@ -16,7 +16,7 @@ from ganlib.evaluation.kept import Kept
 from ganlib.evaluation.networks import PretrainedExtractor, RandomExtractor
 from ganlib.evaluation.pairs import DRAWN, ByWorkers, InRanks, InTurn, narrowed
 from ganlib.evaluation.sampling import generate, render
-from ganlib.metrics import class_coverage, of_each_class
+from ganlib.metrics import class_coverage, class_distance, distance, of_class_fits, of_each_class
 from ganlib.models import build_generator, load_model
 
 
@@ -51,11 +51,25 @@ def test_workers_find_what_one_process_finds(tmp_path, width, count, size):
     assert 0 < float(whole[:4].min()) < 1
     near = float(radii[0].median())
     assert pairs.near_pairs(real, near) == alone.near_pairs(real, near) > 0
-    for figure in ("kernel_distance", "distance"):
-        one, many = (getattr(side, figure)(real, fake) for side in (alone, pairs))
+    other = ByWorkers(InTurn(5), tmp_path / "other")
+
+    def frechet(side):
+        return distance(side.fit(real), side.fit(fake))
+
+    def kernel(side):
+        value = side.kernel_distance(real, fake)
+        assert side.kernel_distance(real, fake, side.kernel_side(real, len(fake))) == value
+        return value
+
+    for figure in (frechet, kernel):
+        one, many = figure(alone), figure(pairs)
         assert many == pytest.approx(one, rel=1e-10), figure
-        other = ByWorkers(InTurn(5), tmp_path / "other")
-        assert getattr(other, figure)(real, fake) == many, figure
+        assert figure(other) == many, figure
+    fits = pairs.class_fits(real, own)
+    assert set(fits) == set(range(5))
+    apart = class_distance(real, own, fake, asked, classes=5)
+    found = of_class_fits(fits, pairs.class_fits(fake, asked), 5)
+    torch.testing.assert_close(found, apart, rtol=0, atol=0, equal_nan=True)
     pairs.clear()
     assert not (tmp_path / "shared").exists()
 
@@ -117,6 +131,49 @@ def test_a_block_of_images_is_whole_batches(sees):
 def test_workers_without_a_generator_draw_nothing(tmp_path):
     with pytest.raises(ValueError, match="given no generator"):
         ByWorkers(InTurn(), tmp_path).draw(torch.arange(3), torch.zeros(3, dtype=torch.int64))
+
+
+class Once(InRanks):
+    """Counts what is asked about the real images."""
+
+    def __init__(self):
+        super().__init__()
+        object.__setattr__(self, "asked", [])
+
+    def fit(self, feature_NF):
+        self.asked.append(("fit", feature_NF.data_ptr()))
+        return super().fit(feature_NF)
+
+    def class_fits(self, feature_NF, label_N):
+        self.asked.append(("class fits", feature_NF.data_ptr()))
+        return super().class_fits(feature_NF, label_N)
+
+    def kernel_side(self, feature_NF, others):
+        self.asked.append(("kernel", feature_NF.data_ptr()))
+        return super().kernel_side(feature_NF, others)
+
+
+def test_the_real_side_of_distances_is_found_once_for_all_sample_sets(
+    tmp_path, digits, judge_folder
+):
+    """And not again by the next evaluation, but for what is of each class."""
+    generator, judge = Opened(judge_folder)()
+
+    def asked():
+        pairs = Once()
+        real = reference.build(
+            digits[2], digits[3], judge, 200, 0, other_NHWC=digits[0], other_label_N=digits[1],
+            pairs=pairs, kept=Kept.of(tmp_path, "data", "judge"),
+        )  # fmt: skip
+        table = repeated(generator, real, judge, seeds=[1, 2, 3], neighbours=5, present_share=0.02)
+        place = real.real.feature_NF.data_ptr()
+        return table, sorted(what for what, where in pairs.asked if where == place)
+
+    first, found = asked()
+    assert found == ["class fits", "fit", "kernel"]
+    again, found = asked()
+    assert found == ["class fits"]
+    assert again == first
 
 
 class Counting:

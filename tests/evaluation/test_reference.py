@@ -22,7 +22,7 @@ def built(judge, digits, samples=None, seed=0, other=True):
 def test_all_images_or_some_the_same_ones_for_the_same_seed(judge, digits):
     whole = built(judge, digits)
     assert whole.samples == len(digits[2])
-    assert whole.real.feature_NF.dtype == torch.float64
+    assert whole.real.feature_NF.dtype == torch.float32  # as the judge gives them
     assert whole.extractor == "judge:features"
     assert whole.classes == 10
     some, again, other = (built(judge, digits, 100, seed) for seed in (1, 1, 2))
@@ -76,7 +76,7 @@ def test_the_other_images_are_of_the_same_classes_and_too_few_are_made_up_for(ju
         held_out, label, judge, 300, 0, other_NHWC=train[some], other_label_N=train_label[some]
     )
     assert len(without.other) == 300
-    torch.testing.assert_close(real.real.feature_NF, judge(held_out[real.row_N])[0].double())
+    torch.testing.assert_close(real.real.feature_NF, judge(held_out[real.row_N])[0])
 
 
 def test_images_that_nothing_learnt_from_come_first(judge, digits):
@@ -90,7 +90,7 @@ def test_images_that_nothing_learnt_from_come_first(judge, digits):
             other_NHWC=others, other_label_N=others.labels(), unseen=len(others.unseen),
         )  # fmt: skip
         features_NF = judge(train[:150])[0].double()
-        apart_NN = torch.cdist(real.other.feature_NF, features_NF)
+        apart_NN = torch.cdist(real.other.feature_NF.double(), features_NF)
         return real, int((apart_NN.min(1).values < 1e-4).sum())
 
     few, of_few = floor_of(60)
