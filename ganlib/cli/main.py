@@ -30,6 +30,7 @@ COMMANDS = {
     "status": (f"{HERE}.status:status", "Runs and their true state, models and aliases."),
     "cancel": (f"{HERE}.control:cancel", "Stop a run in order."),
     "logs": (f"{HERE}.control:logs", "What a run said."),
+    "schedule": (f"{HERE}.schedule:schedule", "Run pipelines by the clock."),
     "ui": (f"{HERE}.ui:ui", "MLflow's and Prefect's pages, on this machine only."),
     "doctor": (f"{HERE}.doctor:doctor", "Check this machine and name the one setting to fix."),
     "bench": (f"{HERE}.bench:bench", "Measurements anyone can repeat."),

@@ -32,6 +32,7 @@ CONTRACT = {
     "status": (),
     "cancel": (),
     "logs": (),
+    "schedule": ("add", "list", "pause", "resume", "remove", "simulate", "backfill", "serve"),
     "ui": (),
     "doctor": (),
     "bench": ("data",),

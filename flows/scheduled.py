@@ -1,0 +1,33 @@
+"""The flow that the clock starts: the whole chain, if its turn is not left out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect.runtime import flow_run
+from prefect.states import Completed
+
+from flows import admission, chain
+from flows.pipeline import not_promoted
+from flows.policy import stage_flow
+from flows.schedules import CatchUp, Overlap
+from ganlib.config import PipelineConfig
+
+
+@stage_flow("scheduled")
+def scheduled(
+    config: PipelineConfig,
+    home: str = "",
+    overlap: Overlap = "skip",
+    catch_up: CatchUp = "latest",
+) -> Any:
+    """As `pipeline`; ends as Completed with the name Skipped, and the reason, when it is left out.
+
+    The command is that of `ganlib run`: what one night left unfinished the next one continues.
+    """
+    reason = admission.ask(flow_run.id, overlap=overlap, catch_up=catch_up)
+    if reason:
+        return Completed(name=admission.SKIPPED, message=reason)
+    with admission.giving_way(flow_run.id, overlap):
+        result = chain.run(config, home, False, "promote", command="run", flow_run_id=flow_run.id)
+    return result if result.promoted else not_promoted(result)
