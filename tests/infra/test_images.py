@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +46,26 @@ def test_every_dependency_is_pinned_without_a_local_version() -> None:
     names = {re.split(r"[=\[]", pin)[0].lower().replace("_", "-") for pin in pins if "==" in pin}
     assert not [pin for pin in pins if "+" in pin.partition("==")[2]]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = project["dependencies"] + project["optional-dependencies"]["test"]
-    for requirement in wanted:
+    for requirement in chain(project["dependencies"], *project["optional-dependencies"].values()):
         name = re.split(r"[<>=\[;]", requirement)[0].strip().lower().replace("_", "-")
         assert name in names, f"{name} has no pin in constraints.txt"
+
+
+def test_both_devices_install_the_same_torch_and_another_is_refused(tmp_path: Path) -> None:
+    """The step as the shell runs it, with a pip that tells what it was asked for."""
+    (step,) = re.findall(r"^RUN (case .*?esac)$", DOCKERFILE.read_text(), re.MULTILINE | re.DOTALL)
+    pip = tmp_path / "pip"
+    pip.write_text('#!/bin/sh\necho "$@"\n')
+    pip.chmod(0o755)
+
+    def run(device: str) -> subprocess.CompletedProcess[str]:
+        environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "DEVICE": device}
+        command = ["sh", "-c", step.replace("\\\n", " ")]
+        return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    assert run("cuda").stdout == ""
+    assert run("cpu").stdout.split()[:3] == ["install", "-c", "constraints.txt"]
+    assert run("cpu").stdout.split()[-1] == "torch"
+    wrong = run("rocm")
+    assert wrong.returncode != 0
+    assert "DEVICE is cuda or cpu" in wrong.stderr
