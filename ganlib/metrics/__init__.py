@@ -18,9 +18,10 @@ from ganlib.metrics.modes import (
     present,
     smoothed_shares,
 )
-from ganlib.metrics.neighbours import nearest, nearest_squared, squared_radii
+from ganlib.metrics.neighbours import nearest, nearest_squared
 from ganlib.metrics.prdc import Prdc, PrdcSums, coverage, prdc
 from ganlib.metrics.presence import present_between, present_by_chance
+from ganlib.metrics.screening import squared_radii
 from ganlib.metrics.support import near_pairs, near_radius, quantile_apart, support
 from ganlib.metrics.within import (
     class_coverage,

@@ -15,7 +15,7 @@ from torch import Tensor
 
 BLOCK = 128  # rows whose distances stay in the processor's cache
 # Squared distances below this share of the largest squared norm are rounding: they count as zero.
-_ROUNDING = 1e-13
+ROUNDING = 1e-13
 _GROUP = 64
 _MANY = 2048
 Part = tuple[int, int]
@@ -53,30 +53,12 @@ class Distances:
         wide_BW = torch.cat([query_BF * -2, torch.ones_like(norm_B)[:, None], norm_B[:, None]], 1)
         room_BN = self._room[: len(query_BF), :first]
         square_BN = torch.mm(wide_BW, self._wide_NW[:first].mT, out=room_BN)
-        return square_BN, _ROUNDING * (float(norm_B.max()) + self.largest)
+        return square_BN, ROUNDING * (float(norm_B.max()) + self.largest)
 
     def to(self, query_BF: Tensor, first: int | None = None) -> Tensor:
         """square_BN, until the next call; rounding never makes equal samples differ."""
         square_BN, tiny = self.raw(query_BF, first)
         return F.threshold(square_BN, tiny, 0.0, inplace=True)
-
-
-def squared_radii(feature_NF: Tensor, k: int, *, block: int = BLOCK, part: Part = (0, 1)) -> Tensor:
-    """Squared distance of each sample to its k-th nearest other sample -> (N,) float64.
-
-    Raises ValueError if there are not more than k samples.
-    """
-    if len(feature_NF) <= k:
-        raise ValueError(f"{k} neighbours need more than {len(feature_NF)} samples")
-    distances = Distances(feature_NF)
-    # Written in place: small results that outlive their block would keep the heap from shrinking.
-    square_N = distances.data_NF.new_zeros(len(feature_NF))
-    for rows in blocks(len(feature_NF), block, part):
-        square_BN, tiny = distances.raw(distances.data_NF[rows])
-        row_B = torch.arange(len(square_BN), device=square_BN.device)
-        square_BN[row_B, rows.start + row_B] = 0
-        square_N[rows] = F.threshold(kth_smallest(square_BN, k + 1), tiny, 0.0)
-    return square_N
 
 
 def kth_smallest(value_BN: Tensor, k: int) -> Tensor:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganlib.metrics.neighbours import BLOCK, Distances, Part, blocks, squared_radii
+from ganlib.metrics.neighbours import BLOCK, Part, blocks
+from ganlib.metrics.screening import Screen, squared_radii
 
 
 @dataclass(frozen=True)
@@ -50,21 +51,17 @@ class PrdcSums:
         part: Part = (0, 1),
     ) -> PrdcSums:
         """In float64 and in memory for `block` rows of distances, whatever N and M."""
-        distances = Distances(fake_MF)
+        screen = Screen(fake_MF, fake_squared_radius_M)
         around_M = fake_MF.new_zeros(len(fake_MF), dtype=torch.int64)
         covered_N, recalled_N = real_NF.new_zeros(2, len(real_NF), dtype=torch.int64)
         for rows in blocks(len(real_NF), block, part):
-            square_BM, tiny = distances.raw(real_NF[rows])
-            # A radius below what may be rounding holds all that is: as though that were zero.
-            reach_B = real_squared_radius_N[rows].clamp(min=tiny)
-            # As bytes: sums and alternatives of truths take many times as long.
-            inside_BM = (square_BM <= reach_B[:, None]).view(torch.uint8)
-            covered_N[rows] = inside_BM.amax(1).long()
-            for few in torch.split(inside_BM, 255):
-                around_M += few.sum(0, dtype=torch.uint8)
-            reach_M = fake_squared_radius_M.clamp(min=tiny)
-            beside_BM = (square_BM <= reach_M).view(torch.uint8)
-            recalled_N[rows] = beside_BM.amax(1).long()
+            reach_B = real_squared_radius_N[rows]
+            near = screen.within(real_NF[rows], reach_B)
+            inside_P = near.square_P <= reach_B[near.row_P] + near.tiny
+            around_M += torch.bincount(near.column_P[inside_P], minlength=len(fake_MF))
+            covered_N[rows.start + near.row_P[inside_P]] = 1
+            beside_P = near.square_P <= fake_squared_radius_M[near.column_P] + near.tiny
+            recalled_N[rows.start + near.row_P[beside_P]] = 1
         return PrdcSums(around_M, covered_N, recalled_N)
 
     def __add__(self, other: PrdcSums) -> PrdcSums:
@@ -129,8 +126,11 @@ def covered(
     part: Part = (0, 1),
 ) -> Tensor:
     """covered_N of `PrdcSums` alone."""
-    distances = Distances(fake_MF)
+    screen = Screen(fake_MF)
     covered_N = real_NF.new_zeros(len(real_NF), dtype=torch.int64)
     for rows in blocks(len(real_NF), block, part):
-        covered_N[rows] = distances.to(real_NF[rows]).amin(1) <= real_squared_radius_N[rows]
+        reach_B = real_squared_radius_N[rows]
+        near = screen.within(real_NF[rows], reach_B)
+        inside_P = near.square_P <= reach_B[near.row_P] + near.tiny
+        covered_N[rows.start + near.row_P[inside_P]] = 1
     return covered_N

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from ganlib.metrics.intervals import of_count
-from ganlib.metrics.neighbours import pairs_within, squared_radii
+from ganlib.metrics.neighbours import pairs_within
+from ganlib.metrics.screening import squared_radii
 
 # The share of real samples that have a neighbour as near as a pair that counts as one image.
 NEAR = 0.01

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from ganlib.metrics.frechet import Fit, scaled_distance
-from ganlib.metrics.neighbours import Part, squared_radii
+from ganlib.metrics.neighbours import Part
 from ganlib.metrics.prdc import covered
+from ganlib.metrics.screening import squared_radii
 
 
 def class_coverage(
