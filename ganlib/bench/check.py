@@ -15,12 +15,15 @@ from PIL import Image
 
 from ganlib import api
 from ganlib.bench.planted import Planted, plant
-from ganlib.config import load, overlay, parse_assignments
+from ganlib.config import fingerprint, load, overlay, parse_assignments
 from ganlib.data.quality.copies import groups
 from ganlib.data.sources.digits import DigitsSource
 from ganlib.stages.quality import Features
+from ganlib.stages.stamp import source_digest
+from ganlib.storage import read_json, write_json
 
 COPIES = ("exact_duplicate", "near_duplicate", "mirrored_duplicate")
+CODE = ("bench/check.py", "bench/planted.py", "data", "stages/findings.py", "stages/quality.py")
 TARGETS = {"copies": (0.95, 0.95), "leaks": (0.95, 0.95)}  # recall, precision
 
 
@@ -41,24 +44,39 @@ def bench_check(
     of the other findings alone; with `precision_own_right` and `precision_own_wrong` all of them
     count as right, or as wrong: however many a check invents there, the last one tells. A label
     error counts as right only if it was planted, so the labels that were wrong before make that
-    precision a lower bound, too.
+    precision a lower bound, too. What is done is kept in `out`, and the same call goes on from
+    there; what a network saw of an image is not looked at again, so only the first takes long.
     """
     out.mkdir(parents=True, exist_ok=True)
     title, clean = _pictures(out / "clean", search)
     changes = parse_assignments(settings)
+    asked = fingerprint("bench check", source_digest(CODE), title, each, changes, features)
+
+    def once(what: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        path = out / f"{what}-{asked}.json"
+        if not path.exists():
+            write_json(path, make())
+        done: dict[str, Any] = read_json(path)
+        return done
+
     say(f"checking {title} as it is")
-    before = _checked(clean, out / "home", changes, features)
+    before = once("untouched", lambda: _checked(clean, out / "home", changes, features))
     cells = []
     for seed in seeds:
         say(f"planting with seed {seed}")
-        folder = out / f"seed-{seed}"
-        if folder.exists():
-            shutil.rmtree(folder)
-        shutil.copytree(clean, folder)
-        planted = plant(folder, seed, each=each)
-        found = _checked(folder, out / "home", changes, features)
-        told = scores(planted, before["rows"], found["rows"])
-        cells.append({"seed": seed, "cpu_seconds": found["cpu_seconds"], **told})
+
+        def planting(seed: int = seed) -> dict[str, Any]:
+            folder = out / f"seed-{seed}"
+            if folder.exists():
+                shutil.rmtree(folder)
+            shutil.copytree(clean, folder)
+            planted = plant(folder, seed, each=each)
+            found = _checked(folder, out / "home", changes, features)
+            told = scores(planted, before["rows"], found["rows"])
+            return {"seed": seed, "cpu_seconds": found["cpu_seconds"], **told}
+
+        told = once(f"seed-{seed}", planting)
+        cells.append(told)
         say(", ".join(f"{name} {_pair(told[name])}" for name in _PARTS))
     mean = {name: _mean([cell[name] for cell in cells]) for name in _PARTS}
     passed = all(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +17,7 @@ from ganlib.config import (
     InceptionFeatures,
     PretrainedFeatures,
     RandomFeatures,
+    fingerprint,
     load,
     require_extractors,
 )
@@ -24,6 +26,8 @@ from ganlib.stages import prepare
 from ganlib.stages.context import Context
 from ganlib.stages.findings import Findings, foreign, look
 from ganlib.stages.records import Work, run_stage
+from ganlib.stages.seen import kept_features
+from ganlib.stages.sharing import weights_digest
 from ganlib.stages.values import DatasetRef, StageResult, Value
 from ganlib.storage import write_bytes
 
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 
     from ganlib.data import ImageRows
     from ganlib.data.quality.views import View
+    from ganlib.evaluation import Extractor
 
 CHAMPION = "champion"
 Features = Literal["auto", "patches", "random", "pretrained", "inception"]
@@ -117,7 +122,7 @@ def run(
         **({} if network is None else {"features": network}),
         **({"choose": True} if choose else {}),
     }
-    see = _seeing(network, channels)
+    see = _keeping(context, network, _seeing(network, channels))
     return run_stage(
         context,
         "check",
@@ -139,12 +144,26 @@ def _seeing(network: Network | None, channels: int) -> Callable[[ImageRows], Ten
     if network is None:
         return None
 
-    def see(image_NHWC: ImageRows) -> Tensor:
+    @cache
+    def extractor() -> Extractor:
         from ganlib.evaluation.networks import build_extractor
 
-        return build_extractor(network, channels=channels)(image_NHWC)[0]
+        return build_extractor(network, channels=channels)
 
-    return see
+    return lambda image_NHWC: extractor()(image_NHWC)[0]
+
+
+def _keeping(
+    context: Context, network: Network | None, see: Callable[[ImageRows], Tensor] | None
+) -> Callable[[ImageRows], Tensor] | None:
+    """What a network saw is kept in the home: it takes longer than all else. Not of a random one,
+    which takes less than finding the image again.
+    """
+    if see is None or network is None or isinstance(network, RandomFeatures):
+        return see
+    name = fingerprint("seen", 1, network, weights_digest(network))
+    path = context.home.cache / "seen" / f"{network.kind}-{name}.safetensors"
+    return lambda image_NHWC: kept_features(image_NHWC, see, path, context.say)
 
 
 def _other(context: Context, against: str) -> tuple[str, str]:

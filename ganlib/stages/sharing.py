@@ -121,11 +121,15 @@ def kept_beside(
 ) -> Kept:
     """Of the real images of `dataset`, a fingerprint, in the features of a network that is no
     judge: `name` says which, and the digest of its file, if it has one, with which weights."""
-    weights, digest = settings.weights(), ""
-    if weights is not None:
-        with weights.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return _kept(work, dataset, f"{name}:{digest}", device)
+    return _kept(work, dataset, f"{name}:{weights_digest(settings)}", device)
+
+
+def weights_digest(settings: NetworkFeatures) -> str:
+    """sha256 of the file of a network's weights; empty where it has none."""
+    if (weights := settings.weights()) is None:
+        return ""
+    with weights.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _kept(work: Work, dataset: str, extractor: str, device: str) -> Kept:
