@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from ganlib.errors import Busy, Damaged, StorageError
+from ganlib.errors import Busy, Damaged, OutOfMemory, StorageError, WorkersLost
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,13 +42,26 @@ def stage_flow(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return cast(Callable[[Callable[P, R]], Callable[P, R]], decorate)
 
 
-def transient(error: object) -> bool:
-    """Storage that failed may work in a minute; a wrong input or a diverged loss will not."""
-    if not isinstance(error, (StorageError, ConnectionError)):
-        return False
-    lasting = isinstance(error, StorageError) and error.errno in LASTING
-    return not lasting and not isinstance(error, (Damaged, Busy))
+def tries(error: object) -> int:
+    """How many more a failure of this class is worth; each goes on where the one before ended.
+
+    Storage that failed may work in a minute, and a node that was taken away comes back. Memory that
+    others took may be free once; a wrong input or a diverged loss stays as it is.
+    """
+    match error:
+        case Damaged() | Busy():
+            return 0
+        case StorageError() if error.errno in LASTING:
+            return 0
+        case StorageError() | ConnectionError():
+            return RETRIES
+        case WorkersLost():
+            return 2
+        case OutOfMemory():
+            return 1
+        case _:
+            return 0
 
 
 def _worth_another_try(task: Any, task_run: Any, state: Any) -> bool:
-    return transient(state.result(raise_on_failure=False))
+    return bool(task_run.run_count <= tries(state.result(raise_on_failure=False)))

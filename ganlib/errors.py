@@ -14,6 +14,8 @@ GanlibError                  exit 1   something failed
 ├── Collapsed                exit 3   a GAN collapsed, and its settings say to stop
 ├── Refused                  exit 3   done, but not promoted
 └── StageFailed              exit 1   a stage died; names the stage and where its log is
+    ├── WorkersLost                   its workers were taken away: a node that went, a kill
+    └── OutOfMemory                   its workers were ended for want of a machine's memory
 
 A message says what is wrong and names the file, field or value; `hint` says what to do about it.
 """
@@ -155,3 +157,11 @@ class Refused(GanlibError):
 
 class StageFailed(GanlibError):
     """`where` is the stage."""
+
+
+class WorkersLost(StageFailed):
+    """The same again may well succeed, and goes on from the last snapshot."""
+
+
+class OutOfMemory(StageFailed):
+    """Of a machine's memory, which others may give back; a GPU's is the settings' own affair."""

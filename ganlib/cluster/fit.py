@@ -13,7 +13,7 @@ from ganlib.cluster.devices import Devices
 from ganlib.cluster.session import in_threads, is_local, ray_session
 from ganlib.cluster.verdicts import Verdicts, from_dict, unwritten
 from ganlib.config import ClusterConfig
-from ganlib.errors import StageFailed
+from ganlib.errors import OutOfMemory, StageFailed, WorkersLost
 from ganlib.training import Outcome, RunSpec
 
 # Train's helpers for Ray Data and for clusters that outlive the driver: two processes and 3 s a fit
@@ -121,14 +121,28 @@ def _answer(told: dict[str, Any] | Exception, verdicts: Verdicts, spec: RunSpec)
         known = verdicts.first() or unwritten(getattr(told, "worker_failures", {}))
         if known is not None:
             raise known
-        raise StageFailed(
-            f"training lost its workers more often than cluster.max_failures allows: {told}",
-            where=spec.run_folder,
-            hint=f"what they said last: {spec.run_folder}/worker-*.log",
-        )
+        raise _lost(told, spec)
     if "error" in told:
         raise from_dict(told["error"])
     return Outcome.model_validate(told["outcome"])
+
+
+def _lost(told: Exception, spec: RunSpec) -> StageFailed:
+    """Ray's own report of workers that said nothing before they went."""
+    reports = [told, *getattr(told, "worker_failures", {}).values()]
+    for_memory = any("OutOfMemoryError" in f"{type(one).__name__}: {one}" for one in reports)
+    log = f"what they said last: {spec.run_folder}/worker-*.log"
+    if for_memory:
+        return OutOfMemory(
+            f"training's workers were ended for want of memory: {told}",
+            where=spec.run_folder,
+            hint=f"lower cluster.workers, or give the machine more memory; {log}",
+        )
+    return WorkersLost(
+        f"training lost its workers more often than cluster.max_failures allows: {told}",
+        where=spec.run_folder,
+        hint=log,
+    )
 
 
 def _trainer() -> Any:

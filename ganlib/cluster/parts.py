@@ -13,7 +13,7 @@ from typing import Any
 from ganlib.cluster.devices import Devices
 from ganlib.cluster.session import in_threads, ray_session
 from ganlib.config import ClusterConfig
-from ganlib.errors import GanlibError, StageFailed
+from ganlib.errors import GanlibError, OutOfMemory, StageFailed, WorkersLost
 
 # What this process held before its first part, with torch loaded.
 _idle_mb: float | None = None
@@ -84,7 +84,7 @@ class RayWorkers:
             cause = getattr(error, "cause", None)
             if isinstance(cause, GanlibError):
                 raise cause from None
-            raise StageFailed(
+            raise _kind(error)(
                 f"a part of the evaluation failed: {str(cause or error).strip()[-500:]}",
                 where="evaluate",
                 hint=f"if its process was ended for lack of memory, set fewer cluster.workers; "
@@ -94,6 +94,15 @@ class RayWorkers:
             for reference in waiting:
                 ray.cancel(reference, force=True)
         return told
+
+
+def _kind(error: Exception) -> type[StageFailed]:
+    """What a retry may hope for."""
+    from ray.exceptions import NodeDiedError, OutOfMemoryError, WorkerCrashedError
+
+    if isinstance(error, OutOfMemoryError):
+        return OutOfMemory
+    return WorkersLost if isinstance(error, (NodeDiedError, WorkerCrashedError)) else StageFailed
 
 
 def _part(work: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, str, Spent]:

@@ -8,12 +8,16 @@ import threading
 from pathlib import Path
 
 import pytest
+import ray.exceptions
 import torch
+from ray.train.v2.api.exceptions import WorkerGroupError
 
 from ganlib.cluster import fit, fit_many
+from ganlib.cluster.fit import _answer
+from ganlib.cluster.verdicts import Verdicts
 from ganlib.config import Adam, Budget, Custom
 from ganlib.data import Dataset
-from ganlib.errors import ConfigError, Diverged, StageFailed
+from ganlib.errors import ConfigError, Diverged, OutOfMemory, StageFailed, WorkersLost
 from ganlib.models import load_model
 from ganlib.training import RunIdentity, RunSpec, read_journal
 from tests.cluster.conftest import CLUSTER, small_classifier, small_gan, spec_of
@@ -105,3 +109,21 @@ def test_more_workers_than_there_is_room_for_are_refused(tmp_path: Path, digits:
     with pytest.raises(ConfigError, match="512 CPUs") as caught:
         fit(spec_of(small_classifier(), digits, tmp_path), CLUSTER, workers=512)
     assert caught.value.where == "cluster.workers"
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        (ray.exceptions.OutOfMemoryError("the node ran low on memory"), OutOfMemory),
+        (ray.exceptions.ActorDiedError(), WorkersLost),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_workers_that_went_without_a_word_are_told_by_why(
+    tmp_path: Path, digits: Dataset, failure: Exception, kind: type[StageFailed]
+):
+    error = WorkerGroupError("they are gone", {1: failure})
+    spec = spec_of(small_classifier(), digits, tmp_path)
+    with pytest.raises(kind, match="they are gone") as caught:
+        _answer(error, Verdicts(tmp_path / "none"), spec)
+    assert "worker-*.log" in caught.value.hint

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ganlib.cluster import RayWorkers
-from ganlib.errors import ConfigError, StageFailed
+from ganlib.errors import ConfigError, StageFailed, WorkersLost
 from tests.cluster import pieces
 from tests.cluster.conftest import CLUSTER
 
@@ -28,3 +28,5 @@ def test_parts_come_in_order_a_lost_one_again_and_errors_as_themselves(tmp_path:
     assert (caught.value.where, caught.value.hint) == ("number", "take another")
     with pytest.raises(StageFailed, match=r"a part of the evaluation failed: .*division"):
         workers.each(pieces.broken, [(1,)])
+    with pytest.raises(WorkersLost, match="a part of the evaluation failed"):
+        workers.each(pieces.killed, [(1,)])
