@@ -13,7 +13,7 @@ from pydantic import Field
 
 from flows import publish, remains, tasks
 from ganlib import api, signals
-from ganlib.config import Config, PipelineConfig
+from ganlib.config import Config, PipelineConfig, overlay
 from ganlib.errors import Collapsed, ConfigError, Diverged, GanlibError
 from ganlib.stages.durations import duration
 from ganlib.stages.values import (
@@ -109,12 +109,14 @@ def run(
     flow_run_id: str | None,
     sweeping: bool = True,
     origin: str = "",
+    seed: int | None = None,
 ) -> PipelineResult:
     """All stages up to `until`; finished ones answer from their records.
 
     Wrong values are refused before anything starts, whoever started the flow. The first call
     continues the run that the same command left unfinished. Without `sweeping` the configuration's
     own settings are trained. `origin` is the snapshot, `RUN@CLOCK`, that the GAN goes on from.
+    `seed` is another one for the GAN, after a sweep with the configuration's own.
     """
     place = str(Home.locate(home or None))
     with signals.careful(), remains.noted(Path(place), flow_run_id), api.session(place):
@@ -127,7 +129,7 @@ def run(
             api.check(config, home=place, fresh=fresh, until=until)
             if origin:
                 api.check_snapshot(config, origin, home=place)
-            _stages(progress, where, config, until, sweeping, origin)
+            _stages(progress, where, config, until, sweeping, origin, seed)
         result = progress.result()
         api.finish(pipeline, home=place, verdict=result.verdict, description=_sentence(result))
     publish.result(config, result)
@@ -141,6 +143,7 @@ def _stages(
     until: Stage,
     sweeping: bool,
     origin: str,
+    seed: int | None,
 ) -> None:
     values, step = progress.values, progress.run
     sweeps_judge = config.sweep.target == "classifier"
@@ -169,6 +172,8 @@ def _stages(
         if until == "sweep":
             return
     winner = None if sweeps_judge else best
+    if seed is not None:
+        config = overlay(config, {"gan.seed": seed})
     candidate = values["candidate"] = step(
         lambda: tasks.gan(place, config, dataset, judges, winner, origin)
     )

@@ -49,6 +49,7 @@ def definition(schedule: Schedule, home: str = "") -> dict[str, Any]:
             "home": home,
             "overlap": schedule.overlap,
             "catch_up": schedule.catch_up,
+            "retrain": schedule.retrain,
         },
         "schedules": [
             {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from prefect.runtime import flow_run
@@ -10,7 +11,7 @@ from prefect.states import Completed
 from flows import admission, chain
 from flows.pipeline import not_promoted
 from flows.policy import stage_flow
-from flows.schedules import CatchUp, Overlap
+from flows.schedules import CatchUp, Overlap, Retrain
 from ganlib.config import PipelineConfig
 
 
@@ -20,14 +21,31 @@ def scheduled(
     home: str = "",
     overlap: Overlap = "skip",
     catch_up: CatchUp = "latest",
+    retrain: Retrain = "new-data",
 ) -> Any:
     """As `pipeline`; ends as Completed with the name Skipped, and the reason, when it is left out.
 
     The command is that of `ganlib run`: what one night left unfinished the next one continues.
+    Files that were added or changed are trained on; without any, everything is reused, and the gate
+    asked again. With `always` the GAN is trained with a seed of the run's date, from the settings
+    that the sweep found.
     """
     reason = admission.ask(flow_run.id, overlap=overlap, catch_up=catch_up)
     if reason:
         return Completed(name=admission.SKIPPED, message=reason)
     with admission.giving_way(flow_run.id, overlap):
-        result = chain.run(config, home, False, "promote", command="run", flow_run_id=flow_run.id)
+        result = chain.run(
+            config,
+            home,
+            False,
+            "promote",
+            command="run",
+            flow_run_id=flow_run.id,
+            seed=seed_of(flow_run.scheduled_start_time) if retrain == "always" else None,
+        )
     return result if result.promoted else not_promoted(result)
+
+
+def seed_of(due: datetime) -> int:
+    """Minutes since 1970: the same date twice is the same training."""
+    return int(due.timestamp()) // 60

@@ -21,6 +21,7 @@ from ganlib.storage import read_json, write_json
 
 Overlap = Literal["skip", "queue", "cancel"]
 CatchUp = Literal["latest", "all", "none"]
+Retrain = Literal["new-data", "always"]
 POOL = "ganlib"
 """The work pool of `ganlib schedule serve`."""
 
@@ -34,6 +35,7 @@ class Schedule(Config):
     timezone: str = "UTC"
     overlap: Overlap = "skip"
     catch_up: CatchUp = "latest"
+    retrain: Retrain = "new-data"
     work_pool: str = Field(default=POOL, min_length=1)
     paused: bool = False
     since: datetime = Field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))

@@ -57,6 +57,13 @@ def schedule() -> None:
     show_default=True,
     help="Of what fell due while no worker was there.",
 )
+@click.option(
+    "--retrain",
+    type=click.Choice(["new-data", "always"]),
+    default="new-data",
+    show_default=True,
+    help="Train when files were added or changed, or each time, with a seed of the date.",
+)
 @click.option("--work-pool", help="Whose workers run it.  [default: that of ganlib schedule serve]")
 @click.option("--name", help="What the schedule is called.  [default: the recipe's name]")
 def add(
@@ -66,6 +73,7 @@ def add(
     timezone: str,
     overlap: str,
     catch_up: str,
+    retrain: str,
     work_pool: str | None,
     name: str | None,
 ) -> Answer:
@@ -87,7 +95,7 @@ def add(
     config = options.config(target)
     pool = work_pool or schedules.POOL
     tree = {"name": name or config.name, "config": config, "cron": cron, "timezone": timezone}
-    tree |= {"overlap": overlap, "catch_up": catch_up, "work_pool": pool}
+    tree |= {"overlap": overlap, "catch_up": catch_up, "retrain": retrain, "work_pool": pool}
     wanted = parse(schedules.Schedule, tree)
     home = Home.open(options.place).root
     _settings(home)
@@ -118,9 +126,9 @@ def list_(options: Options) -> Answer:
     def show(console: Console) -> None:
         from ganlib.cli import tables
 
-        columns = ("schedule", "cron", "timezone", "overlap", "catch-up", "pool", "next")
+        columns = ("schedule", "cron", "timezone", "overlap", "catch-up", "retrain", "pool", "next")
         rows = [
-            (s.name, s.cron, s.timezone, s.overlap, s.catch_up, s.work_pool, _when(at))
+            (s.name, s.cron, s.timezone, s.overlap, s.catch_up, s.retrain, s.work_pool, _when(at))
             for s, at in found
         ]
         tables.show(console, columns, rows, whole=("schedule", "cron"))
