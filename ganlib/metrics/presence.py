@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -44,8 +45,12 @@ def present_between(
     return int((low_K >= least_K).sum()), int((high_K >= least_K).sum())
 
 
+@lru_cache(4096)
 def _reached(share: float, least: int, samples: int) -> float:
-    """The chance of `least` cases or more among so many, of a binomial count."""
+    """The chance of `least` cases or more among so many, of a binomial count.
+
+    Asked again and again: shares of few images are one of few numbers.
+    """
     if least <= 0:
         return 1.0
     if least > samples or share <= 0:
