@@ -15,8 +15,8 @@ from torch import Tensor
 
 from ganlib.metrics.neighbours import Part, blocks
 
-BLOCK = 256  # rows of a tile of a Gram matrix, which stays in the processor's cache
-COLUMNS = 1024
+BLOCK = 128  # rows of a tile of a Gram matrix, which stays in a core's own cache
+COLUMNS = 256
 
 
 @dataclass(frozen=True, eq=False)
