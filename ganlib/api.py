@@ -49,6 +49,7 @@ __all__ = [
     "evaluate",
     "finish",
     "forecast",
+    "gc",
     "logs",
     "networks",
     "predict",
@@ -453,6 +454,24 @@ def doctor(*, home: Path | str | None = None) -> tuple[values.Check, ...]:
     from ganlib.stages import doctor as stage
 
     return stage.doctor(home)
+
+
+def gc(
+    *,
+    keep_runs: int,
+    days: float,
+    delete: bool = False,
+    home: Path | str | None = None,
+) -> values.Collection:
+    """What nothing reaches any more of an existing home; with `delete` it is removed.
+
+    Stages that the newest `keep_runs` runs used, or younger than `days`, are reached, and so is
+    what made a version with an alias. Raises StorageError while the registry does not answer, and
+    Busy where something is to be deleted while a run goes on.
+    """
+    from ganlib.stages import gc as stage
+
+    return stage.collect(Home.existing(home), keep_runs=keep_runs, days=days, delete=delete)
 
 
 def forecast(

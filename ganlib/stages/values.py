@@ -446,3 +446,25 @@ class Forecast(Config):
     seconds: float
     megabytes: int
     basis: str
+
+
+class Collected(Config):
+    """A stage's folders and record: `why` it stays, or that nothing reaches it."""
+
+    stage: str
+    key: str
+    finished: float
+    bytes: int = Field(ge=0)
+    why: str
+
+
+class Collection(Config):
+    """What `ganlib gc` removed, or would without `deleted`."""
+
+    removed: tuple[Collected, ...]
+    kept: tuple[Collected, ...]
+    deleted: bool
+
+    @property
+    def bytes(self) -> int:
+        return sum(one.bytes for one in self.removed)

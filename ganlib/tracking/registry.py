@@ -308,6 +308,23 @@ def champion_dataset(home: Home, name: str) -> str | None:
     return str(found.tags["ganlib.dataset"])
 
 
+def aliased_digests(home: Home) -> dict[str, str]:
+    """Digest of its bytes -> `models:/name@alias`, of every version that holds an alias.
+
+    Raises StorageError when MLflow is away.
+    """
+    if is_own(home, tracking_uri(home)) and not home.mlflow_db.exists():
+        return {}
+    found: dict[str, str] = {}
+    with explained("the registered models"):
+        client = connect(home)
+        for model in client.search_registered_models(max_results=1000):
+            for alias, number in aliases_of(client, model.name).items():
+                version = client.get_model_version(model.name, str(number))
+                found.setdefault(str(version.tags.get(DIGEST, "")), f"models:/{model.name}@{alias}")
+    return found
+
+
 def describe(home: Home) -> pd.DataFrame:
     """One row per version of the registered models: what it is, which aliases it holds, metrics."""
     import pandas as pd

@@ -34,6 +34,7 @@ CONTRACT = {
     "logs": (),
     "schedule": ("add", "list", "pause", "resume", "remove", "simulate", "backfill", "serve"),
     "ui": (),
+    "gc": (),
     "doctor": (),
     "bench": ("data",),
 }
