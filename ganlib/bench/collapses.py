@@ -226,7 +226,7 @@ def course(ground: Ground, name: str, seed: int, before: Path) -> Course:
     """
     mechanism, data = MECHANISMS[name], ground.dataset
     gan = overlay(ground.config.gan, {**ground.scene.gan, **mechanism.changes})
-    every = OWN if mechanism.goes_on else gan.budget.images // READINGS
+    every = OWN * mechanism.pace if mechanism.goes_on else gan.budget.images // READINGS
     of = f"detector/{mechanism.goes_on or name}"
     gan = gan.model_copy(
         update={"seed": sub_seed(seed, of) % 2**31, "collapse": Record(every=every)}

@@ -24,7 +24,7 @@ from ganlib.bench.fitting import (
 )
 from ganlib.bench.mechanisms import file_of
 from ganlib.bench.recorded import read_logs, replay
-from ganlib.bench.truth import Cell, becomes_good, covered, truth_of
+from ganlib.bench.truth import Cell, becomes_good, marked, truth_of
 from ganlib.config import DetectorConfig
 from ganlib.stages.stamp import source_digest
 from ganlib.storage import read_json
@@ -164,9 +164,9 @@ def _known(cells: Sequence[Cell]) -> list[Known]:
     found = []
     for alike in dict.fromkeys(_alike(cell) for cell in cells):
         mine = [cell for cell in cells if _alike(cell) == alike]
-        covers = covered(mine)
-        became = becomes_good(mine, covers)
-        found += [Known(cell, *truth_of(cell, covers, became)) for cell in mine]
+        mark = marked(mine)
+        became = becomes_good(mine, mark)
+        found += [Known(cell, *truth_of(cell, mark, became)) for cell in mine]
     return found
 
 

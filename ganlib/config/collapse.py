@@ -108,10 +108,17 @@ class Rescue(_Watched):
 
     kind: Literal["rescue"] = "rescue"
     policies: tuple[Policy, ...] = Field(
-        default=(LowerRate(), HigherGamma(), MorePacking(), MoreAugmentation(), OtherNoise()),
+        default=(
+            LowerRate(),
+            HigherGamma(),
+            LowerRate(),
+            MorePacking(),
+            MoreAugmentation(),
+            OtherNoise(),
+        ),
         min_length=1,
     )
-    attempts: int = Field(default=3, ge=1, le=16)
+    attempts: int = Field(default=5, ge=1, le=16)
 
 
 Collapse = Annotated[Record | Stop | Rescue, Field(discriminator="kind")]

@@ -14,7 +14,7 @@ from ganlib.bench.detector import account, bench_runs
 from ganlib.bench.fitting import Known, Replays, configs
 from ganlib.bench.mechanisms import BASES, MECHANISMS, learnt
 from ganlib.bench.recorded import Recorded, Row, detector, fid_rule, read_logs, replay
-from ganlib.bench.truth import truth_of
+from ganlib.bench.truth import Mark, truth_of
 from ganlib.cli.main import main
 from ganlib.collapse.signals import class_spread
 from ganlib.config import DataConfig, DetectorConfig, load_recipe, overlay
@@ -102,15 +102,18 @@ HELD = cell([0.0] * 8, [0.1, 0.5, *[0.9] * 6], collapses=True)
 
 
 def test_what_was_true_is_said_by_the_judge() -> None:
-    assert truth_of(GOOD, 1.0, 300) == ("healthy", None)
-    assert truth_of(LATE, 1.0, 300) == ("collapsed", 500)
-    assert truth_of(UNSEEN, 1.0, 300) == ("collapsed", 300)
-    assert truth_of(HELD, 1.0, 300) == ("neither", None)
-    assert truth_of(GOOD, 2.0, 300) == ("neither", None)
-    assert truth_of(UNSEEN | {"start": 400}, 1.0, 300) == ("collapsed", 500)
+    assert truth_of(GOOD, Mark(), 300) == ("healthy", None)
+    assert truth_of(LATE, Mark(), 300) == ("collapsed", 500)
+    assert truth_of(UNSEEN, Mark(), 300) == ("collapsed", 300)
+    assert truth_of(HELD, Mark(), 300) == ("neither", None)
+    assert truth_of(GOOD, Mark(2.0), 300) == ("neither", None)
+    assert truth_of(UNSEEN | {"start": 400}, Mark(), 300) == ("collapsed", 500)
     for lack in ("classes", "spread"):
         judged = {"coverage": 0.9, "classes": 1.0, "spread": 1.0, lack: 0.2}
-        assert truth_of({**GOOD, "truth": [judged] * 8}, 1.0, 300) == ("neither", None)
+        assert truth_of({**GOOD, "truth": [judged] * 8}, Mark(), 300) == ("neither", None)
+    narrow = {**GOOD, "truth": [{"coverage": 0.9, "classes": 1.0, "spread": 0.4}] * 8}
+    assert truth_of(narrow, Mark(), 300) == ("neither", None)
+    assert truth_of(narrow, Mark(spread=0.6), 300) == ("healthy", None)
 
 
 def test_recall_false_alarms_and_delay_are_counted() -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     default=0,
     show_default=True,
     type=click.IntRange(0),
-    help="Runs of each mechanism and dataset; 3 make 105 healthy ones and 105 that collapse.",
+    help="Runs of each mechanism and dataset; 4 make 140 healthy ones and 140 that collapse.",
 )
 @click.option("--first-seed", default=2_000, show_default=True, type=click.IntRange(0))
 @click.option(
@@ -71,7 +71,7 @@ def detector(
 
     \b
     ganlib bench detector --logs data/collapse_logs --json
-    GANLIB_DATA=/data ganlib bench detector --seeds 3 --minutes 5 --out bench-detector
+    GANLIB_DATA=/data ganlib bench detector --seeds 4 --minutes 5 --out bench-detector
     """
     options.unused()
     if logs is None and not seeds:
