@@ -5,7 +5,7 @@ N samples, K classes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from ganlib.bench.collapses import GAN, Ground
+from ganlib.bench.mechanisms import MECHANISMS
 from ganlib.collapse.signals import class_spread
 from ganlib.config import (
     Cadence,
@@ -35,17 +36,18 @@ from ganlib.training.execute import execute
 
 Cell = dict[str, Any]
 ARMS = ("rescue", "rollback", "new seed", "best")
-READINGS, TRIES = 10, 3
+READINGS, TRIES = 10, Rescue().attempts
 COVERS, SPREAD = 0.6, 0.3
 
 RECIPES = ("digits",)
-CAUSES: dict[str, dict[str, Any]] = {
+CAUSES: dict[str, Mapping[str, Any]] = {
     "fast generator": {"generator.optimiser.learning_rate": 1e-1},
     "momentum": {
         "generator.optimiser.beta1": 0.9,
         "discriminator.optimiser.beta1": 0.9,
         "discriminator.network.norm": "none",
     },
+    **{name: MECHANISMS[name].changes for name in ("rates", "no normalisation")},
 }
 
 

@@ -64,6 +64,15 @@ class LowerRate(Config):
     factor: float = Field(default=0.25, gt=0, lt=1)
 
 
+class LessMomentum(Config):
+    """Adam without its first moment, of both players.
+
+    Momentum carries players past the equilibrium that they circle (Gidel et al. 2019).
+    """
+
+    kind: Literal["less_momentum"] = "less_momentum"
+
+
 class HigherGamma(Config):
     """R1 with its gamma times `factor`, or with `start` where it was not paid."""
 
@@ -95,21 +104,23 @@ class OtherNoise(Config):
 
 
 Policy = Annotated[
-    LowerRate | HigherGamma | MorePacking | MoreAugmentation | OtherNoise,
+    LowerRate | LessMomentum | HigherGamma | MorePacking | MoreAugmentation | OtherNoise,
     Field(discriminator="kind"),
 ]
 
 
 class Rescue(_Watched):
-    """Back to the last snapshot before the collapse, and on with the next policy of a list.
+    """Back to the last snapshot at which all was well, and on with the next policy of a list.
 
-    What one policy changed the next one keeps. When none is left it is as with `stop`.
+    Back to the start where nothing ever was. What one policy changed the next one keeps. When none
+    is left it is as with `stop`.
     """
 
     kind: Literal["rescue"] = "rescue"
     policies: tuple[Policy, ...] = Field(
         default=(
             LowerRate(),
+            LessMomentum(),
             HigherGamma(),
             LowerRate(),
             MorePacking(),

@@ -6,7 +6,7 @@ so that a run killed anywhere in between does the rest of it when it is started 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, assert_never
@@ -18,6 +18,7 @@ from ganlib.config import (
     DiffAugment,
     GanConfig,
     HigherGamma,
+    LessMomentum,
     LowerRate,
     MoreAugmentation,
     MorePacking,
@@ -123,6 +124,9 @@ def changed(config: GanConfig, policy: Policy) -> GanConfig:
             if config.augmentation is not None:
                 return config
             return overlay(config, {"augmentation": DiffAugment()})
+        case LessMomentum():
+            players = ("generator", "discriminator")
+            return overlay(config, {f"{one}.optimiser.beta1": 0.0 for one in players})
         case OtherNoise():
             return overlay(config, {"seed": (config.seed + 1) % 2**31})
         case _:
@@ -139,9 +143,12 @@ def _packed(config: GanConfig) -> GanConfig:
     return config
 
 
-def before(snapshots: Snapshots, onset: int) -> int:
-    """The clock of the newest snapshot from before the onset; 0, the start, without one."""
-    return max((clock for clock in snapshots.clocks() if clock < onset), default=0)
+def before(snapshots: Snapshots, onset: int, well: Callable[[int], bool]) -> int:
+    """The clock of the newest snapshot from before the onset at which the run was `well`.
+
+    0, the start, without one: what was never well has nothing to go back to.
+    """
+    return max((clock for clock in snapshots.clocks() if clock < onset and well(clock)), default=0)
 
 
 def settle(snapshots: Snapshots, attempt: Attempt, belongs: Mapping[str, Any]) -> None:

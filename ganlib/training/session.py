@@ -126,7 +126,7 @@ class Session:
         self.rest()
         said = guard.verdict
         onset = self.replicas.agree(clock if said.since is None else said.since)
-        back = self.replicas.agree(rescue.before(self.snapshots, onset))
+        back = self.replicas.agree(rescue.before(self.snapshots, onset, guard.well))
         return Attempt(policy=policy, clock=back, collapsed_at=clock, seen=str(said))
 
     def evaluate(self, clock: int) -> list[Reading]:

@@ -16,6 +16,7 @@ from ganlib.config import (
     DiffAugment,
     GanConfig,
     HigherGamma,
+    LessMomentum,
     LowerRate,
     MoreAugmentation,
     MorePacking,
@@ -66,6 +67,9 @@ def test_policies_change_what_they_say() -> None:
     assert rescue.changed(lazy, HigherGamma(factor=5.0)).penalties.r1 == R1(gamma=10.0, every=4)
     assert rescue.changed(gan, MoreAugmentation()).augmentation == DiffAugment()
     assert rescue.changed(gan, OtherNoise()).seed == gan.seed + 1
+    heavy = overlay(gan, {"generator.optimiser.beta1": 0.9, "discriminator.optimiser.beta1": 0.5})
+    calm = rescue.changed(heavy, LessMomentum())
+    assert calm.generator.optimiser.beta1 == calm.discriminator.optimiser.beta1 == 0
 
 
 def test_a_pack_grows_to_what_divides_the_batch() -> None:
@@ -103,8 +107,9 @@ def test_snapshots_are_those_of_the_attempt(tmp_path: Path) -> None:
     old, new = {"config": {"seed": 1}}, {"config": {"seed": 2}}
     for clock in (100, 200, 300, 400):
         snapshots.save(clock, {}, old, {"ended": None})
-    assert rescue.before(snapshots, 300) == 200
-    assert rescue.before(snapshots, 100) == 0
+    assert rescue.before(snapshots, 300, lambda clock: True) == 200
+    assert rescue.before(snapshots, 300, lambda clock: clock < 200) == 100
+    assert rescue.before(snapshots, 100, lambda clock: True) == 0
     going = attempt(OtherNoise(), 200)
     for _ in range(2):  # as after a kill in between
         rescue.settle(snapshots, going, new)

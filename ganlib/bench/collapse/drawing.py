@@ -27,7 +27,7 @@ class Drawing:
     def __init__(self, method: Method, mixture: Mixture, seeds: Sequence[int]) -> None:
         self.seeds, self.mixture = tuple(seeds), mixture
         self.samples, self.points = method.batch, method.batch * method.packing
-        self.noise = _noise(method.latent, method.signs)
+        self.noise = _noise(method.latent, method.signs, method.spread)
         self.blocks: dict[str, tuple[int, Tensor]] = {}
 
     def real(self, iteration: int, turn: int) -> Tensor:
@@ -67,14 +67,14 @@ def _normal(size: int) -> Draw:
     return lambda count, draw: torch.randn(count, size, generator=draw)
 
 
-def _noise(normals: int, signs: int) -> Draw:
-    """So many that are normal, then so many that are 1 or -1."""
+def _noise(normals: int, signs: int, spread: float) -> Draw:
+    """So many that are normal, of this deviation beside signs; then so many that are 1 or -1."""
     normal = _normal(normals)
     if not signs:
         return normal
 
     def drawn(count: int, draw: torch.Generator) -> Tensor:
         bit_NZ = torch.randint(2, (count, signs), generator=draw)
-        return torch.cat([normal(count, draw), 2.0 * bit_NZ - 1], 1)
+        return torch.cat([spread * normal(count, draw), 2.0 * bit_NZ - 1], 1)
 
     return drawn

@@ -71,6 +71,9 @@ class Method(Config):
     signs: int = Field(
         default=0, ge=0, le=64, description="so many more of the latent, each 1 or -1"
     )
+    spread: float = Field(
+        default=1.0, gt=0, description="standard deviation of the normal latents beside signs"
+    )
     loss: AdversarialLoss = NonSaturating()
     penalties: Penalties = Penalties()
     discriminator_steps: int = Field(default=1, ge=1)

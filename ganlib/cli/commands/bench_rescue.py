@@ -39,10 +39,11 @@ def rescue(
     """The share of collapsing runs that a rescue saves, beside three other things one could do.
 
     Short runs on scikit-learn's digits that collapse by how their players learn: too fast a
-    generator, momentum without normalisation. Each is left alone, rescued, rolled back without a
-    change, started anew with another seed, and started anew with the recipe's own settings. A judge
-    that the detector does not know says which ends healthy. Policies were chosen on seeds below
-    1000. Ends with 1 when the rescue saves fewer than nine in ten.
+    generator, momentum without normalisation, a far faster generator than discriminator, and no
+    normalisation at all. Each is left alone, rescued, rolled back without a change, started anew
+    with another seed, and started anew with the recipe's own settings. A judge that the detector
+    does not know says which ends healthy. Policies were chosen on seeds below 1000. Ends with 1
+    when the rescue saves fewer than nine in ten.
 
     \b
     ganlib bench rescue --seeds 3 --out bench-rescue --json
