@@ -15,6 +15,7 @@ from ganlib.config.cluster import ClusterConfig
 from ganlib.config.collapse import (
     Collapse,
     DetectorConfig,
+    EvenRates,
     HigherGamma,
     LessMomentum,
     LowerRate,
@@ -136,6 +137,7 @@ __all__ = [
     "Distortion",
     "Ema",
     "EvaluationConfig",
+    "EvenRates",
     "ExtractorConfig",
     "Folder",
     "GanConfig",

@@ -64,6 +64,15 @@ class LowerRate(Config):
     factor: float = Field(default=0.25, gt=0, lt=1)
 
 
+class EvenRates(Config):
+    """The discriminator's learning rate raised to the generator's, where it is lower.
+
+    Two rates converge where the discriminator is the faster one (Heusel et al. 2017).
+    """
+
+    kind: Literal["even_rates"] = "even_rates"
+
+
 class LessMomentum(Config):
     """Adam without its first moment, of both players.
 
@@ -104,7 +113,13 @@ class OtherNoise(Config):
 
 
 Policy = Annotated[
-    LowerRate | LessMomentum | HigherGamma | MorePacking | MoreAugmentation | OtherNoise,
+    LowerRate
+    | EvenRates
+    | LessMomentum
+    | HigherGamma
+    | MorePacking
+    | MoreAugmentation
+    | OtherNoise,
     Field(discriminator="kind"),
 ]
 
@@ -120,9 +135,9 @@ class Rescue(_Watched):
     policies: tuple[Policy, ...] = Field(
         default=(
             LowerRate(),
+            EvenRates(),
             LessMomentum(),
             HigherGamma(),
-            LowerRate(),
             MorePacking(),
             MoreAugmentation(),
             OtherNoise(),

@@ -80,9 +80,10 @@ class Guard:
         return detect(self.series[:-1], self.eye.null, self.settings.detector)
 
     def well(self, clock: int) -> bool:
-        """Whether what was read up to `clock` says that the generator had learnt and not lost it."""
+        """Whether the readings up to `clock` say that the generator had learnt and not lost it."""
         past = [reading for reading in self.series if reading[0] <= clock]
-        return detect(past, self.eye.null, self.settings.detector).state in ("healthy", "recovered")
+        said = detect(past, self.eye.null, self.settings.detector)
+        return said.state in ("healthy", "recovered")
 
     def told(self) -> dict[str, float]:
         """The last reading: what compares by quotient as a share of what real images score."""

@@ -16,6 +16,7 @@ from ganlib.config import (
     Config,
     Custom,
     DiffAugment,
+    EvenRates,
     GanConfig,
     HigherGamma,
     LessMomentum,
@@ -124,6 +125,10 @@ def changed(config: GanConfig, policy: Policy) -> GanConfig:
             if config.augmentation is not None:
                 return config
             return overlay(config, {"augmentation": DiffAugment()})
+        case EvenRates():
+            own, other = config.discriminator.optimiser, config.generator.optimiser
+            rate = max(own.learning_rate, other.learning_rate)
+            return overlay(config, {"discriminator.optimiser.learning_rate": rate})
         case LessMomentum():
             players = ("generator", "discriminator")
             return overlay(config, {f"{one}.optimiser.beta1": 0.0 for one in players})

@@ -14,6 +14,7 @@ from torch import Tensor
 from ganlib.config import (
     R1,
     DiffAugment,
+    EvenRates,
     GanConfig,
     HigherGamma,
     LessMomentum,
@@ -67,6 +68,11 @@ def test_policies_change_what_they_say() -> None:
     assert rescue.changed(lazy, HigherGamma(factor=5.0)).penalties.r1 == R1(gamma=10.0, every=4)
     assert rescue.changed(gan, MoreAugmentation()).augmentation == DiffAugment()
     assert rescue.changed(gan, OtherNoise()).seed == gan.seed + 1
+    slow = overlay(gan, {"discriminator.optimiser.learning_rate": 1e-6})
+    raised = rescue.changed(slow, EvenRates()).discriminator.optimiser.learning_rate
+    assert raised == gan.generator.optimiser.learning_rate
+    quick = overlay(gan, {"discriminator.optimiser.learning_rate": 0.5})
+    assert rescue.changed(quick, EvenRates()) == quick
     heavy = overlay(gan, {"generator.optimiser.beta1": 0.9, "discriminator.optimiser.beta1": 0.5})
     calm = rescue.changed(heavy, LessMomentum())
     assert calm.generator.optimiser.beta1 == calm.discriminator.optimiser.beta1 == 0
