@@ -36,7 +36,7 @@ from ganlib.training.execute import execute
 
 Cell = dict[str, Any]
 ARMS = ("rescue", "rollback", "new seed", "best")
-READINGS, TRIES = 10, Rescue().attempts
+READINGS, TRIES = 20, Rescue().attempts
 COVERS, SPREAD = 0.6, 0.3
 
 RECIPES = ("digits",)

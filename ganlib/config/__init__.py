@@ -15,7 +15,7 @@ from ganlib.config.cluster import ClusterConfig
 from ganlib.config.collapse import (
     Collapse,
     DetectorConfig,
-    EvenRates,
+    FasterDiscriminator,
     HigherGamma,
     LessMomentum,
     LowerRate,
@@ -137,8 +137,8 @@ __all__ = [
     "Distortion",
     "Ema",
     "EvaluationConfig",
-    "EvenRates",
     "ExtractorConfig",
+    "FasterDiscriminator",
     "Folder",
     "GanConfig",
     "GeneratorConfig",

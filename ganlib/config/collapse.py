@@ -64,13 +64,15 @@ class LowerRate(Config):
     factor: float = Field(default=0.25, gt=0, lt=1)
 
 
-class EvenRates(Config):
-    """The discriminator's learning rate raised to the generator's, where it is lower.
+class FasterDiscriminator(Config):
+    """The discriminator's learning rate raised to `ratio` times the generator's, where it is lower.
 
-    Two rates converge where the discriminator is the faster one (Heusel et al. 2017).
+    Two rates converge where the discriminator's is the higher one (Heusel et al. 2017); four times
+    as high is what SAGAN took (Zhang et al. 2019).
     """
 
-    kind: Literal["even_rates"] = "even_rates"
+    kind: Literal["faster_discriminator"] = "faster_discriminator"
+    ratio: float = Field(default=4.0, gt=0, le=100)
 
 
 class LessMomentum(Config):
@@ -114,7 +116,7 @@ class OtherNoise(Config):
 
 Policy = Annotated[
     LowerRate
-    | EvenRates
+    | FasterDiscriminator
     | LessMomentum
     | HigherGamma
     | MorePacking
@@ -135,7 +137,7 @@ class Rescue(_Watched):
     policies: tuple[Policy, ...] = Field(
         default=(
             LowerRate(),
-            EvenRates(),
+            FasterDiscriminator(),
             LessMomentum(),
             HigherGamma(),
             MorePacking(),

@@ -16,7 +16,7 @@ from ganlib.config import (
     Config,
     Custom,
     DiffAugment,
-    EvenRates,
+    FasterDiscriminator,
     GanConfig,
     HigherGamma,
     LessMomentum,
@@ -125,9 +125,9 @@ def changed(config: GanConfig, policy: Policy) -> GanConfig:
             if config.augmentation is not None:
                 return config
             return overlay(config, {"augmentation": DiffAugment()})
-        case EvenRates():
+        case FasterDiscriminator(ratio=ratio):
             own, other = config.discriminator.optimiser, config.generator.optimiser
-            rate = max(own.learning_rate, other.learning_rate)
+            rate = max(own.learning_rate, min(1.0, ratio * other.learning_rate))
             return overlay(config, {"discriminator.optimiser.learning_rate": rate})
         case LessMomentum():
             players = ("generator", "discriminator")

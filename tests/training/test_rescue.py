@@ -14,7 +14,7 @@ from torch import Tensor
 from ganlib.config import (
     R1,
     DiffAugment,
-    EvenRates,
+    FasterDiscriminator,
     GanConfig,
     HigherGamma,
     LessMomentum,
@@ -69,10 +69,10 @@ def test_policies_change_what_they_say() -> None:
     assert rescue.changed(gan, MoreAugmentation()).augmentation == DiffAugment()
     assert rescue.changed(gan, OtherNoise()).seed == gan.seed + 1
     slow = overlay(gan, {"discriminator.optimiser.learning_rate": 1e-6})
-    raised = rescue.changed(slow, EvenRates()).discriminator.optimiser.learning_rate
-    assert raised == gan.generator.optimiser.learning_rate
+    raised = rescue.changed(slow, FasterDiscriminator()).discriminator.optimiser.learning_rate
+    assert raised == 4 * gan.generator.optimiser.learning_rate
     quick = overlay(gan, {"discriminator.optimiser.learning_rate": 0.5})
-    assert rescue.changed(quick, EvenRates()) == quick
+    assert rescue.changed(quick, FasterDiscriminator()) == quick
     heavy = overlay(gan, {"generator.optimiser.beta1": 0.9, "discriminator.optimiser.beta1": 0.5})
     calm = rescue.changed(heavy, LessMomentum())
     assert calm.generator.optimiser.beta1 == calm.discriminator.optimiser.beta1 == 0
