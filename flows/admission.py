@@ -69,13 +69,16 @@ def _running_at(run: Run, moment: datetime) -> bool:
 
 
 def ask(flow_run_id: str, *, overlap: Overlap, catch_up: CatchUp) -> str:
-    """`reason_to_skip` of a run that has begun, from what the server knows of its schedule."""
+    """`reason_to_skip` of a run that has begun, from what the server knows of its schedule.
+
+    A run that is tried again, by a click in Prefect's page or after a crash, is wanted.
+    """
     from prefect.client.orchestration import get_client
 
     client: Any = get_client(sync_client=True)
     with client:
         found = client.read_flow_run(flow_run_id)
-        if found.deployment_id is None:
+        if found.deployment_id is None or found.run_count > 1:
             return ""
         others = [_run(one) for one in _neighbours(client, found) if one.id != found.id]
     return reason_to_skip(

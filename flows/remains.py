@@ -1,7 +1,7 @@
 """Flow runs whose process was killed: Prefect believes them running until somebody says otherwise.
 
-Each run that begins in a home leaves a note of its process; the next one closes those whose process
-is gone.
+Each run that begins in a home leaves a note of its process and touches it while it runs; the next
+one closes those whose process is gone, or, on another host, has touched nothing for ten minutes.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from ganlib.storage import read_json, write_json
 from ganlib.training import process_started
 
 logger = logging.getLogger("ganlib.flows")
+BEAT_S = 30.0
+SILENCE_S = 600.0
 
 
 @contextmanager
@@ -27,27 +31,47 @@ def noted(home: Path, flow_run_id: str | None) -> Iterator[None]:
     if flow_run_id is None:
         yield
         return
-    folder = home / "prefect" / "running"
-    note = folder / f"{flow_run_id}.json"
-    try:
-        bury(folder)
-    except Exception as error:
-        logger.warning("flow runs of dead processes could not be closed: %r", error)
+    close_dead(home, flow_run_id)
+    note = _folder(home) / f"{flow_run_id}.json"
     told = {
         "pid": os.getpid(),
         "started": process_started(os.getpid()),
         "host": socket.gethostname(),
     }
     write_json(note, told)
+    over = threading.Event()
+    threading.Thread(target=_beat, args=(note, over), daemon=True).start()
     try:
         yield
     finally:
+        over.set()
         note.unlink(missing_ok=True)
 
 
-def bury(folder: Path) -> list[str]:
-    """Crash the flow runs whose process is gone; their ids."""
-    gone = [path for path in folder.glob("*.json") if _dead(path)]
+def close_dead(home: Path, mine: str) -> None:
+    """Close what dead processes left; a server that cannot be told is no reason not to run.
+
+    `mine` is the flow run that asks: tried again after a crash it finds a note of its own.
+    """
+    try:
+        bury(_folder(home), mine)
+    except Exception as error:
+        logger.warning("flow runs of dead processes could not be closed: %r", error)
+
+
+def _folder(home: Path) -> Path:
+    return home / "prefect" / "running"
+
+
+def _beat(note: Path, over: threading.Event) -> None:
+    while not over.wait(BEAT_S):
+        with suppress(OSError):  # the disk may be back at the next beat
+            os.utime(note)
+
+
+def bury(folder: Path, mine: str = "") -> list[str]:
+    """Crash the flow runs whose process is gone, but for `mine`; their ids."""
+    gone = [path for path in folder.glob("*.json") if path.stem != mine and _dead(path)]
     if not gone:
         return []
     from prefect.client.orchestration import get_client
@@ -69,11 +93,12 @@ def bury(folder: Path) -> list[str]:
 
 
 def _dead(path: Path) -> bool:
-    """A process on another host cannot be asked and counts as alive."""
+    """A process on another host cannot be asked: its silence tells."""
     try:
         told = read_json(path)
+        silent = time.time() - path.stat().st_mtime > SILENCE_S
     except (OSError, StorageError):
         return False
     if told.get("host") != socket.gethostname():
-        return False
+        return silent
     return bool(process_started(int(told["pid"])) != told["started"])

@@ -8,11 +8,12 @@ from typing import Any
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows import admission, chain
+from flows import admission, chain, remains
 from flows.pipeline import not_promoted
 from flows.policy import stage_flow
 from flows.schedules import CatchUp, Overlap, Retrain
 from ganlib.config import PipelineConfig
+from ganlib.storage import Home
 
 
 @stage_flow("scheduled")
@@ -30,6 +31,8 @@ def scheduled(
     asked again. With `always` the GAN is trained with a seed of the run's date, from the settings
     that the sweep found.
     """
+    # Or the next nights would be skipped for a run whose process is gone.
+    remains.close_dead(Home.locate(home or None), flow_run.id)
     reason = admission.ask(flow_run.id, overlap=overlap, catch_up=catch_up)
     if reason:
         return Completed(name=admission.SKIPPED, message=reason)

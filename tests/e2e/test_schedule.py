@@ -33,7 +33,8 @@ def api(home: Path) -> Iterator[str]:
     """The address of a `schedule serve` of a recipe that is due every minute."""
     recipe = home.parent / "tiny.yaml"
     recipe.write_text(yaml.safe_dump(TINY))
-    added = ganlib(home, "schedule", "add", str(recipe), "--cron", "* * * * *")
+    short = ("--set", "sweep.trials=1")
+    added = ganlib(home, "schedule", "add", str(recipe), "--cron", "* * * * *", *short)
     assert added["server"] == ""
     process = subprocess.Popen(
         [GANLIB, "schedule", "serve", "--home", str(home), "--port", "0", "--json"],

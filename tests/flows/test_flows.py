@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import time
 import urllib.request
@@ -178,6 +179,42 @@ def test_a_killed_flow_run_is_crashed_by_the_next_one(prefect_home: Path, tmp_pa
 
     left()
     assert states == ["CRASHED"]
+
+
+def test_a_run_that_is_tried_again_does_not_close_itself(tmp_path: Path) -> None:
+    from flows import remains
+
+    note = tmp_path / "mine.json"
+    note.write_text(json.dumps({"pid": 2**22 + 1, "started": 1.0, "host": socket.gethostname()}))
+    assert remains.bury(tmp_path, "mine") == []
+    assert note.exists()
+
+
+@pytest.mark.parametrize(("silent_s", "dead"), [(540, False), (660, True)])
+def test_on_another_host_silence_tells(tmp_path: Path, silent_s: float, dead: bool) -> None:
+    from flows import remains
+
+    note = tmp_path / "there.json"
+    note.write_text(json.dumps({"pid": 1, "started": 1.0, "host": "another"}))
+    moment = time.time() - silent_s
+    os.utime(note, (moment, moment))
+    assert remains._dead(note) is dead
+
+
+def test_a_run_touches_its_note(
+    prefect_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import remains
+
+    monkeypatch.setattr(remains, "BEAT_S", 0.01)
+    name = "00000000-0000-0000-0000-000000000001"
+    with remains.noted(tmp_path, name):
+        note = tmp_path / "prefect" / "running" / f"{name}.json"
+        os.utime(note, (1.0, 1.0))
+        end = time.monotonic() + 30
+        while note.stat().st_mtime < 2 and time.monotonic() < end:
+            time.sleep(0.01)
+        assert time.time() - note.stat().st_mtime < 60
 
 
 def test_a_living_flow_run_is_left_alone(prefect_home: Path, tmp_path: Path) -> None:

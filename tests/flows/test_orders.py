@@ -166,6 +166,19 @@ def test_the_flow_ends_as_skipped_with_the_reason(prefect_home: Path, night: Sch
     assert not list((prefect_home / "runs").glob(f"**/*{night.name}*"))
 
 
+def test_a_run_that_is_tried_again_is_wanted(night: Schedule) -> None:
+    from prefect.states import Failed, Running
+
+    start, end = firing.days(night, date(2026, 10, 20), date(2026, 10, 20))
+    (old,) = make_due(night, start, end)
+    with client() as there:
+        there.set_flow_run_state(old.id, Running(), force=True)
+        there.set_flow_run_state(old.id, Failed(), force=True)
+        assert admission.ask(str(old.id), overlap="skip", catch_up="none")
+        there.set_flow_run_state(old.id, Running(), force=True)
+        assert not admission.ask(str(old.id), overlap="skip", catch_up="none")
+
+
 def test_a_run_gives_way_to_a_later_one_that_waits(night: Schedule) -> None:
     from prefect.states import Running
 
