@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-LOOK_S = 1.0
+LOOK_S, AGAIN_S = 1.0, 10.0
 
 
 def serve(home: Path, port: int, at_once: int) -> Answer:
@@ -37,9 +37,7 @@ def serve(home: Path, port: int, at_once: int) -> Answer:
             while True:
                 for check in checks:
                     check()
-                if (now := _files(home)) != seen:
-                    _tell(home)
-                    seen = now
+                seen = _keep_up(home, seen)
                 time.sleep(LOOK_S)
 
     def show(console: Console) -> None:
@@ -73,6 +71,20 @@ def _start(
     worker = stack.enter_context(child("the worker", command, env, home / "prefect" / "worker.log"))
     stack.enter_context(orders.serving(home, running.api_url))
     return running.page, [worker.check, running.check], told
+
+
+def _keep_up(home: Path, seen: dict[str, int]) -> dict[str, int]:
+    """Tell of what changed; what runs meanwhile is not ended by a server that does not listen."""
+    now = _files(home)
+    if now == seen:
+        return seen
+    try:
+        _tell(home)
+    except Exception as error:
+        click.echo(f"a changed schedule could not be told, and will be again: {error}", err=True)
+        time.sleep(AGAIN_S)
+        return seen
+    return now
 
 
 def _tell(home: Path) -> list[dict[str, Any]]:
