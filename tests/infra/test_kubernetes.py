@@ -124,6 +124,8 @@ def test_no_pod_is_root_unbounded_or_may_rise(place: str) -> None:
     for one in rendered(place):
         for pod in pods(one):
             assert pod["securityContext"]["runAsNonRoot"] is True, one["metadata"]["name"]
+            # Else the service mlflow would be MLFLOW_PORT, which MLflow takes for a setting.
+            assert pod["enableServiceLinks"] is False
             assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
             for container in pod["containers"]:
                 assert set(container["resources"]["limits"]) >= {"cpu", "memory"}
