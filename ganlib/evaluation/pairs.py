@@ -184,8 +184,8 @@ class InRanks:
 class ByWorkers:
     """Features go through files in `folder`, which all workers see; only sums travel.
 
-    A worker holds one side in float64 and a block of rows of the other: 8 M F bytes and some
-    hundred more for each of M, whatever N is. Raises what `workers` raise, and StorageError if the
+    A worker holds what it reads and one side once more, 4 M F bytes in float32, or 16 M F where so
+    many pairs are near that they are looked at in float64. Raises what `workers` raise, and StorageError if the
     folder cannot be written.
     """
 
