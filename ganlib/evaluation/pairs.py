@@ -185,8 +185,8 @@ class ByWorkers:
     """Features go through files in `folder`, which all workers see; only sums travel.
 
     A worker holds what it reads and one side once more, 4 M F bytes in float32, or 16 M F where so
-    many pairs are near that they are looked at in float64. Raises what `workers` raise, and StorageError if the
-    folder cannot be written.
+    many pairs are near that they are looked at in float64. Raises what `workers` raise, and
+    StorageError if the folder cannot be written.
     """
 
     def __init__(self, workers: Workers, folder: Path, opening: Opening | None = None) -> None:

@@ -92,7 +92,9 @@ def _evaluate(
     from ganlib.evaluation.others import Others
     from ganlib.evaluation.reference import build
     from ganlib.models import load_model
+    from ganlib.training.memory import keep_freed
 
+    keep_freed()
     begun, config = time.monotonic(), work.context.config.evaluation
     data = Dataset.open(Path(dataset.folder), dataset.fingerprint)
     loaded = load_model(Path(model.folder))

@@ -191,7 +191,9 @@ def _look(judge: NetworkRef, dataset: DatasetRef) -> float:
     import torch
 
     from ganlib.data import Dataset
+    from ganlib.training.memory import keep_freed
 
+    keep_freed()
     data = Dataset.open(Path(dataset.folder), dataset.fingerprint).load("validation")
     extractor = judges.extractor(judge, dataset.channels, "cpu")
     few_NHWC = data.image_NHWC[:16]

@@ -90,7 +90,9 @@ def opened_beside(
 
     from ganlib.evaluation.networks import build_extractor
     from ganlib.models import load_model
+    from ganlib.training.memory import keep_freed
 
+    keep_freed()
     place = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
     drawing = load_model(Path(generator))
     drawing.module.to(place)
@@ -104,7 +106,9 @@ def opened(
     import torch
 
     from ganlib.models import load_model
+    from ganlib.training.memory import keep_freed
 
+    keep_freed()
     place = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
     drawing = load_model(Path(generator))
     drawing.module.to(place)
