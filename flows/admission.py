@@ -163,10 +163,12 @@ def _by_clock(told: Any) -> bool:
 
 
 def _run(told: Any) -> Run:
+    """The end of a crashed run is when somebody found it, so it counts as having run no time."""
+    crashed = told.state is not None and told.state.is_crashed()
     return Run(
         due=told.expected_start_time,
         started=told.start_time,
-        ended=told.end_time,
+        ended=told.start_time if crashed else told.end_time,
         skipped=told.state is not None and told.state.name == SKIPPED,
         by_clock=_by_clock(told),
     )

@@ -54,7 +54,7 @@ def serve(home: Path, port: int, at_once: int) -> Answer:
 def _start(
     home: Path, stack: ExitStack, port: int, at_once: int
 ) -> tuple[str, list[Callable[[], None]], list[dict[str, Any]]]:
-    from flows import orders, server, settings
+    from flows import orders, remains, server, settings
     from flows.schedules import POOL
     from ganlib.cli.children import child
 
@@ -63,6 +63,8 @@ def _start(
     running = server.start(home, pages=True, port=port)
     stack.callback(running.stop)
     running.wait()
+    # What a power cut left running would keep its schedule's one place for minutes.
+    remains.close_dead(home, "")
     told = _tell(home)
     command = [sys.executable, "-P", "-m", "prefect", "worker", "start", "--pool", POOL]
     command += ["--type", "process", "--limit", str(at_once), "--install-policy", "never"]

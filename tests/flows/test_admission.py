@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
-from flows.admission import Run, reason_to_skip
+from flows.admission import Run, _run, reason_to_skip
 from flows.schedules import CatchUp, Overlap
 
 NIGHTS = [datetime(2026, 6, day, 2, tzinfo=UTC) for day in (1, 2, 3)]
@@ -82,3 +83,17 @@ def test_with_cancel_only_the_newest_of_those_that_wait_runs() -> None:
     now = NIGHTS[2] - HOUR / 60
     assert told(waiting[0], long, waiting[1], now=now, overlap="cancel")
     assert not told(waiting[1], long, waiting[0], now=now, overlap="cancel")
+
+
+@pytest.mark.parametrize("crashed", [False, True])
+def test_nights_after_a_power_cut_are_missed_and_not_overlapped(crashed: bool) -> None:
+    """It was found days later, so the end that the server knows says nothing."""
+    from prefect.states import Completed, Crashed
+
+    found = NIGHTS[2] + 5 * HOUR
+    told_by_server = SimpleNamespace(
+        expected_start_time=NIGHTS[0], start_time=NIGHTS[0], end_time=found,
+        state=Crashed() if crashed else Completed(), auto_scheduled=True, tags=[],
+    )  # fmt: skip
+    cut, last = _run(told_by_server), Run(NIGHTS[2])
+    assert bool(told(last, cut, Run(NIGHTS[1]), now=found)) is not crashed
