@@ -79,6 +79,7 @@ def test_a_deployment_says_when_where_and_how_many_at_once(
     assert found.parameters["overlap"] == "skip"
 
 
+@pytest.mark.slow
 def test_a_changed_schedule_stays_one_deployment(prefect_home: Path, night: Schedule) -> None:
     before = deployed(night)
     orders.deploy(changed(night, cron="0 4 * * *", overlap="queue"), prefect_home)
@@ -179,6 +180,7 @@ def test_a_run_that_is_tried_again_is_wanted(night: Schedule) -> None:
         assert not admission.ask(str(old.id), overlap="skip", catch_up="none")
 
 
+@pytest.mark.slow
 def test_a_run_gives_way_to_a_later_one_that_waits(night: Schedule) -> None:
     from prefect.states import Running
 
@@ -194,6 +196,7 @@ def test_a_run_gives_way_to_a_later_one_that_waits(night: Schedule) -> None:
         assert not admission.give_way(str(new.id))
 
 
+@pytest.mark.slow
 def test_another_work_pool_must_be_there(prefect_home: Path, night: Schedule) -> None:
     with pytest.raises(NotFound, match="'elsewhere'") as caught:
         orders.deploy(changed(night, work_pool="elsewhere"), prefect_home)
