@@ -15,8 +15,8 @@ class DetectorConfig(Config):
     samples: int = Field(default=256, ge=16, le=4096, description="generated images of a reading")
     reals: int = Field(default=1024, ge=48, description="real images held against them, at most")
     draws: int = Field(default=8, ge=4, description="real-against-real draws for the null")
-    alarm: float = Field(default=4.0, gt=0, description="a score so far below its best has fallen")
-    release: float = Field(default=2.5, gt=0, description="within so much of it, it is back")
+    alarm: float = Field(default=5.0, gt=0, description="a score so far below its best has fallen")
+    release: float = Field(default=3.125, gt=0, description="within so much of it, it is back")
     patience: int = Field(default=2, ge=1, description="readings in a row that are a collapse")
     loss_patience: int = Field(default=5, ge=1, description="the same of losses")
     grace: int = Field(

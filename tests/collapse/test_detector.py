@@ -32,7 +32,11 @@ def series(*scores, cover=None, **more):
     ]
 
 
-def states(readings, null=NULL, config=None):
+# The series below fall by multiples of this alarm, whatever the default is.
+FOUR = DetectorConfig(alarm=4.0, release=2.5)
+
+
+def states(readings, null=NULL, config=FOUR):
     return [verdict.state for verdict in verdicts(readings, null, config)]
 
 
@@ -116,7 +120,7 @@ def test_hysteresis_and_recovery():
 def test_what_is_not_finite_has_diverged_for_good():
     readings = series(*GOOD[:4], losses_generator=[1.0, math.nan, 1.0, 1.0])
     assert states(readings) == ["warming_up"] + ["diverged"] * 3
-    verdict = detect(readings, NULL)
+    verdict = detect(readings, NULL, FOUR)
     assert (verdict.signals, verdict.since) == (("losses/generator",), 200)
 
 
@@ -128,7 +132,7 @@ def test_a_player_that_has_won_stalls(rate, state):
 
 def test_a_distance_half_as_much_again_as_its_best_is_a_fall():
     fid = [90.0, 40, 20, 25, 29, 31, 31]
-    found = list(verdicts([(n, {"distance/fid": x}) for n, x in enumerate(fid)]))
+    found = list(verdicts([(n, {"distance/fid": x}) for n, x in enumerate(fid)], config=FOUR))
     assert [verdict.state for verdict in found] == ["healthy"] * 5 + ["suspect", "collapsed"]
     assert found[-1].since == 5
 
@@ -162,10 +166,10 @@ def test_what_is_said_does_not_depend_on_what_comes_after():
 
 def test_patience_and_alarm_are_settings():
     fallen = series(*GOOD, -6, -6, -6)
-    assert states(fallen, config=DetectorConfig(patience=3))[-2:] == ["suspect", "collapsed"]
+    assert states(fallen, config=overlay(FOUR, {"patience": 3}))[-2:] == ["suspect", "collapsed"]
     assert states(fallen, config=DetectorConfig(alarm=7))[-1] != "collapsed"
-    with pytest.raises(ConfigError, match="release is 5 and alarm 4"):
-        overlay(DetectorConfig(), {"release": 5.0})
+    with pytest.raises(ConfigError, match="release is 6 and alarm 5"):
+        overlay(DetectorConfig(), {"release": 6.0})
 
 
 def test_a_class_that_never_comes_is_a_collapse():
