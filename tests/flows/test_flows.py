@@ -155,7 +155,8 @@ def test_every_recipe_is_offered_with_its_settings(prefect_home: Path) -> None:
     for one in offered:
         assert one.entrypoint == "flows.pipeline.pipeline"
         assert PipelineConfig.model_validate(one.parameters["config"]) == load_recipe(one.name)
-        assert one.apply()
+    # All go to the server from infra/prefect.yaml in test_deployments.py.
+    assert offered[0].apply()
 
 
 def test_a_killed_flow_run_is_crashed_by_the_next_one(prefect_home: Path, tmp_path: Path) -> None:
