@@ -33,7 +33,7 @@ Say = Callable[[str], None]
 Figures = dict[str, Any]
 NO_WORSE_THAN = "FID rule"
 # Seeds that anything was chosen on are below it.
-FIRST_SHOWN = 2_000
+FIRST_SHOWN = 3_000
 ENOUGH = 100  # runs of either sort
 # What a run is made and read by; that it is judged and told by replays on what was read.
 CODE = (

@@ -226,7 +226,7 @@ def test_runs_are_kept_and_the_same_command_goes_on(
     (folder,) = tmp_path.glob("runs-*/digits")
     first, second = (
         json.loads((folder / name / "cell.json").read_text())
-        for name in ("as-the-recipe-stands-2000", "few-images-2000")
+        for name in ("as-the-recipe-stands-3000", "few-images-3000")
     )
     assert (len(first["series"]), len(second["series"])) == (3, 6)
     assert second["series"][:3] == first["series"]
