@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flows.schedules import CatchUp, Overlap
+from flows.schedules import SKIPPED, CatchUp, Overlap
 
 logger = logging.getLogger("ganlib.flows")
 
@@ -25,7 +25,6 @@ GRACE = timedelta(minutes=5)
 BACKFILLED, CAUGHT_UP = "backfilled", "caught-up"
 """Tags of runs that no clock started: asked for, and made for what fell due meanwhile."""
 
-SKIPPED = "Skipped"
 POLL_S = 15.0
 NEIGHBOURS = 100
 

@@ -233,6 +233,8 @@ def _true_end(pipeline: str, home: str, config: PipelineConfig) -> Iterator[None
     except Collapsed as error:
         _end(pipeline, home, "FAILED", "collapsed", error.message)
         publish.collapsed(config, pipeline, error)
+        if url := publish.mlflow_url(home, pipeline):
+            error.add_note(f"Pictures and readings: {url}")
         raise
     except Exception as error:
         text = error.message if isinstance(error, GanlibError) else f"{error!r}"

@@ -7,7 +7,7 @@ from typing import Any
 from prefect.runtime import flow_run
 
 from flows import chain
-from flows.pipeline import not_promoted
+from flows.endings import ended
 from flows.policy import stage_flow
 from ganlib.config import PipelineConfig
 
@@ -18,13 +18,14 @@ def promote(config: PipelineConfig, home: str = "", fresh: bool = False, sweep: 
 
     Without `sweep` the GAN meant is that of the configuration's own settings.
     """
-    result = chain.run(
-        config,
-        home,
-        fresh,
-        "promote",
-        command="promote" + ("" if sweep else " without sweep"),
-        flow_run_id=flow_run.id,
-        sweeping=sweep,
+    return ended(
+        lambda: chain.run(
+            config,
+            home,
+            fresh,
+            "promote",
+            command="promote" + ("" if sweep else " without sweep"),
+            flow_run_id=flow_run.id,
+            sweeping=sweep,
+        )
     )
-    return result if result.promoted else not_promoted(result)

@@ -9,9 +9,9 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from flows import admission, chain, remains
-from flows.pipeline import not_promoted
+from flows.endings import ended
 from flows.policy import stage_flow
-from flows.schedules import CatchUp, Overlap, Retrain
+from flows.schedules import SKIPPED, CatchUp, Overlap, Retrain
 from ganlib.config import PipelineConfig
 from ganlib.storage import Home
 
@@ -35,18 +35,19 @@ def scheduled(
     remains.close_dead(Home.locate(home or None), flow_run.id)
     reason = admission.ask(flow_run.id, overlap=overlap, catch_up=catch_up)
     if reason:
-        return Completed(name=admission.SKIPPED, message=reason)
+        return Completed(name=SKIPPED, message=reason)
     with admission.giving_way(flow_run.id, overlap):
-        result = chain.run(
-            config,
-            home,
-            False,
-            "promote",
-            command="run",
-            flow_run_id=flow_run.id,
-            seed=seed_of(flow_run.scheduled_start_time) if retrain == "always" else None,
+        return ended(
+            lambda: chain.run(
+                config,
+                home,
+                False,
+                "promote",
+                command="run",
+                flow_run_id=flow_run.id,
+                seed=seed_of(flow_run.scheduled_start_time) if retrain == "always" else None,
+            )
         )
-    return result if result.promoted else not_promoted(result)
 
 
 def seed_of(due: datetime) -> int:

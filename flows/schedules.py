@@ -24,6 +24,9 @@ CatchUp = Literal["latest", "all", "none"]
 Retrain = Literal["new-data", "always"]
 POOL = "ganlib"
 """The work pool of `ganlib schedule serve`."""
+SKIPPED, NOT_PROMOTED = "Skipped", "NotPromoted"
+COLLAPSED, DIVERGED = "Collapsed", "Diverged"
+"""Names of final states, the first two of kind Completed, the others of kind Failed."""
 
 
 class Schedule(Config):

@@ -100,6 +100,7 @@ def start(home: Path, *, pages: bool = False, port: int = 0) -> Server:
     with _listen(port) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
         kind = {"PREFECT_UI_ENABLED": "1", "PREFECT_UI_API_URL": url} if pages else EPHEMERAL
+        kind = kind | {"PREFECT_UI_URL": url.removesuffix("/api")}  # in messages
         with log.open("ab") as output:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "flows.server", str(home), str(listener.fileno())],

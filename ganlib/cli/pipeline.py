@@ -125,9 +125,10 @@ def _room(home: Path) -> None:
 def _ready(home: Any, view: View) -> Iterator[Callable[[Callable[[], Flow]], Flow]]:
     """Prefect's server and MLflow's writer start beside each other and the imports."""
     from flows import server, settings
+    from ganlib.cli import reaching
 
     view.phase("starting Prefect and MLflow")
-    settings.apply(home)
+    reaching.settle(home)
     started = server.start(home)
     try:
         from ganlib import api

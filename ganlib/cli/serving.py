@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-LOOK_S, AGAIN_S = 1.0, 10.0
+LOOK_S, AGAIN_S, DEAD_S = 1.0, 10.0, 60.0
 
 
 def serve(home: Path, port: int, at_once: int) -> Answer:
     """Everything started; the answer's `after` is the watch over it."""
+    from flows import remains
+
     stack = ExitStack()
     try:
         page, checks, told = _start(home, stack, port, at_once)
@@ -33,11 +35,14 @@ def serve(home: Path, port: int, at_once: int) -> Answer:
 
     def watch() -> None:
         with stack:
-            seen = _files(home)
+            seen, looked = _files(home), time.monotonic()
             while True:
                 for check in checks:
                     check()
                 seen = _keep_up(home, seen)
+                if time.monotonic() - looked > DEAD_S:
+                    remains.close_dead(home, "")
+                    looked = time.monotonic()
                 time.sleep(LOOK_S)
 
     def show(console: Console) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ganlib.cli import reaching
+from ganlib.cli.commands.notify import notify
 from ganlib.cli.options import EPILOG, Options, common
 from ganlib.cli.output import Answer
 from ganlib.errors import ConfigError
@@ -98,7 +98,7 @@ def add(
     tree |= {"overlap": overlap, "catch_up": catch_up, "retrain": retrain, "work_pool": pool}
     wanted = parse(schedules.Schedule, tree)
     home = Home.open(options.place).root
-    _settings(home)
+    reaching.settle(home)
     coming = firing.fire_times(wanted, datetime.now(UTC), NEXT)
     if pool == schedules.POOL:  # else the images are where those workers are
         api.check(config, home=home, until="promote")
@@ -116,7 +116,7 @@ def list_(options: Options) -> Answer:
     from ganlib.storage import Home
 
     home = Home.existing(options.place).root
-    _settings(home)
+    reaching.settle(home)
     now = datetime.now(UTC)
     found = [
         (one, None if one.paused else firing.fire_times(one, now, 1)[0])
@@ -166,7 +166,7 @@ def remove(options: Options, name: str) -> Answer:
 
     home = Home.existing(options.place).root
     gone = schedules.named(home, name)
-    with _server(home) as api_url:
+    with reaching.server(home) as api_url:
         told = bool(api_url) and orders.withdraw(name)
     schedules.forget(home, name)
     result = {"schedule": _plain(gone), "server": api_url if told else ""}
@@ -195,7 +195,7 @@ def simulate(
     from ganlib.storage import Home
 
     home = Home.existing(options.place).root
-    _settings(home)
+    reaching.settle(home)
     wanted = schedules.named(home, name)
     begin = firing.days(wanted, start.date(), start.date())[0] if start else datetime.now(UTC)
     expected = None if duration is None else _span(duration)
@@ -240,7 +240,7 @@ def backfill(options: Options, name: str, start: datetime, end: datetime) -> Ans
     from ganlib.storage import Home
 
     home = Home.existing(options.place).root
-    _settings(home)
+    reaching.settle(home)
     wanted = schedules.named(home, name)
     first, last = firing.days(wanted, start.date(), end.date())
     if first > min(last, datetime.now(UTC)):
@@ -249,7 +249,7 @@ def backfill(options: Options, name: str, start: datetime, end: datetime) -> Ans
             where="--from",
             hint="what is to come the schedule runs itself",
         )
-    with _server(home, own=True):
+    with reaching.server(home, own=True):
         dates = firing.between(wanted, first, min(last, datetime.now(UTC)))
         orders.deploy(wanted, home)
         done = orders.backfill(wanted, dates)
@@ -262,6 +262,9 @@ def backfill(options: Options, name: str, start: datetime, end: datetime) -> Ans
 
     made = sum(one.made for one in done)
     return Answer({"dates": [one.model_dump(mode="json") for one in done], "made": made}, show=show)
+
+
+schedule.add_command(notify)
 
 
 @schedule.command(epilog=EPILOG)
@@ -310,7 +313,7 @@ def _switch(options: Options, name: str, **changes: Any) -> Answer:
     from ganlib.storage import Home
 
     home = Home.existing(options.place).root
-    _settings(home)
+    reaching.settle(home)
     wanted = schedules.changed(schedules.named(home, name), **changes)
     told = _tell(home, wanted)
     schedules.keep(home, wanted)
@@ -318,39 +321,14 @@ def _switch(options: Options, name: str, **changes: Any) -> Answer:
     return _answer(wanted, coming, told, "paused" if wanted.paused else "resumed")
 
 
-def _settings(home: Path) -> None:
-    from flows import orders, settings
-
-    settings.apply(home)
-    if api_url := orders.server_of(home):
-        os.environ["PREFECT_API_URL"] = api_url
-
-
 def _tell(home: Path, wanted: Schedule) -> str:
     """The server that was told of it; empty where there is none."""
     from flows import orders
 
-    with _server(home) as api_url:
+    with reaching.server(home) as api_url:
         if api_url:
             orders.deploy(wanted, home)
     return api_url
-
-
-@contextmanager
-def _server(home: Path, *, own: bool = False) -> Iterator[str]:
-    """The address of the server there is, when it answers; else of one of our own, or nothing."""
-    from flows import server
-
-    _settings(home)
-    if not own and "PREFECT_API_URL" not in os.environ:
-        yield ""
-        return
-    started = server.start(home)
-    try:
-        started.wait()
-        yield started.api_url
-    finally:
-        started.stop()
 
 
 def _answer(wanted: Schedule, coming: list[datetime], told: str, done: str) -> Answer:

@@ -68,11 +68,12 @@ def _start(
     home: Home, stack: ExitStack, mlflow_port: int, prefect_port: int
 ) -> tuple[dict[str, Any], list[Callable[[], None]]]:
     """The addresses, and what raises once a server has ended."""
-    from flows import server, settings
+    from flows import server
     from ganlib import api
+    from ganlib.cli import reaching
 
     click.echo("starting MLflow and Prefect", err=True)
-    settings.apply(home.root)
+    reaching.settle(home.root)
     running: list[Child] = []
     tracking = os.environ.get("MLFLOW_TRACKING_URI", "")
     if not tracking.startswith("http"):
