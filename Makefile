@@ -8,8 +8,11 @@ BIN := .venv/bin
 run: .venv/run.stamp
 	$(BIN)/ganlib run $(RECIPE)
 
+# A worker that crashed ends the run with the name of its test: one put in its place may be handed a
+# single test, and waits for ever for the one after it.
 test: .venv/test.stamp
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder \
+	  --max-worker-restart 0
 
 test-slow: .venv/test.stamp
 	$(BIN)/python -m pytest -m slow --timeout 3600

@@ -79,7 +79,9 @@ class RayWorkers:
                     waiting[part.remote(work, job)] = place
                 ready, _ = ray.wait(list(waiting), num_returns=1)
                 for reference in ready:
-                    told[waiting.pop(reference)] = ray.get(reference)
+                    # Out of `waiting` first: cancelling what has just ended aborts this process.
+                    place = waiting.pop(reference)
+                    told[place] = ray.get(reference)
         except RayError as error:
             cause = getattr(error, "cause", None)
             if isinstance(cause, GanlibError):
