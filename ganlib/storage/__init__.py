@@ -5,6 +5,7 @@ from ganlib.storage.cache import Cache, default_cache
 from ganlib.storage.home import Home
 from ganlib.storage.locks import holding
 from ganlib.storage.s3 import S3Reader
+from ganlib.storage.s3_store import S3Store
 from ganlib.storage.stores import LocalStore, MemoryStore, Store, open_store
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "LocalStore",
     "MemoryStore",
     "S3Reader",
+    "S3Store",
     "Store",
     "default_cache",
     "holding",

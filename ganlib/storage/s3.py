@@ -2,6 +2,7 @@
 
 Credentials, region and endpoint are found as AWS's own tools find them (AWS_ACCESS_KEY_ID,
 AWS_PROFILE, AWS_ENDPOINT_URL_S3 before AWS_ENDPOINT_URL, ...); none of it is ever a setting here.
+Credentials that expired are looked for once more: who renews them writes them where they were.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 from ganlib.errors import ConfigError, NotFound, StorageError
 from ganlib.storage.stores import safe
@@ -21,11 +22,29 @@ CONNECTIONS = 16  # at a time: small pieces wait for the network, not for the pr
 DEADLINE = 120.0  # seconds until a server that does not answer is given up
 CONNECT, READ = 5, 30  # seconds that one attempt may take to connect, and to be silent
 PIECE = 1 << 20
+EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
 GONE = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
 # Answers of a server that is busy or being restarted; the next attempt may well succeed.
 BUSY = {"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "TooManyRequests", "429"}
+RIGHTS = "has this key the right to read and write there?"
+HINTS = {
+    "InvalidAccessKeyId": "AWS_ACCESS_KEY_ID is not known there",
+    "SignatureDoesNotMatch": "AWS_SECRET_ACCESS_KEY does not belong to AWS_ACCESS_KEY_ID: has this "
+    "key the right to read there?",
+    "RequestTimeTooSkewed": "set this machine's clock: it differs from the server's by minutes",
+} | dict.fromkeys(EXPIRED, "renew the credentials that AWS_SESSION_TOKEN or AWS_PROFILE stand for")
 
 Answer = TypeVar("Answer")
+
+
+class Sink(Protocol):
+    """What bytes of an object go into, from its beginning."""
+
+    def seek(self, place: int, /) -> Any: ...
+
+    def write(self, data: bytes, /) -> Any: ...
+
+    def truncate(self) -> Any: ...
 
 
 class S3Reader:
@@ -55,6 +74,17 @@ class S3Reader:
         self._copy(key, file)
         return file.getvalue()
 
+    def size(self, key: str) -> int | None:
+        """Bytes of the object; none where there is none. Raises StorageError."""
+        try:
+            told = self._insist(
+                self.name(key),
+                lambda: self._client().head_object(Bucket=self.bucket, Key=self._key(key)),
+            )
+        except NotFound:
+            return None
+        return int(told["ContentLength"])
+
     def read_range(self, key: str, start: int, length: int) -> bytes:
         """Bytes [start, start + length); fewer where the object ends. Raises as `read` does."""
         file = io.BytesIO()
@@ -83,7 +113,7 @@ class S3Reader:
     def local(self, key: str) -> Path | None:
         return None
 
-    def _copy(self, key: str, file: BinaryIO, first: int = 0, last: str = "") -> None:
+    def _copy(self, key: str, file: Sink, first: int = 0, last: str = "") -> None:
         """Bytes `first` to `last` of the object, or to its end.
 
         Where an answer broke off the next one goes on, and what is new starts the deadline anew:
@@ -125,11 +155,16 @@ class S3Reader:
         self, name: str, ask: Callable[[], Answer], patience: _Patience | None = None
     ) -> Answer:
         """What `ask` gives, asked again with growing pauses until the deadline."""
-        patience = patience or _Patience(self.deadline)
+        patience, renewed = patience or _Patience(self.deadline), False
         while True:
             try:
                 return ask()
             except Exception as error:
+                if not renewed and _expired(error):
+                    renewed = True
+                    with self._lock:
+                        self._made = None
+                    continue
                 told = _explain(error, name)
                 if told is error:
                     raise
@@ -137,7 +172,7 @@ class S3Reader:
                     raise told from error
                 if not patience.wait():
                     raise StorageError(
-                        f"{name} cannot be read: {error}",
+                        f"{name} cannot be reached: {error}",
                         where=name,
                         hint=f"the server did not answer for {self.deadline:g} seconds; "
                         "is AWS_ENDPOINT_URL_S3 right?",
@@ -197,6 +232,13 @@ def _connect() -> Any:
         ) from error
 
 
+def _expired(error: Exception) -> bool:
+    from botocore.exceptions import ClientError
+
+    code = error.response.get("Error", {}).get("Code") if isinstance(error, ClientError) else ""
+    return code in EXPIRED
+
+
 def _explain(error: Exception, name: str) -> Exception | None:
     """The error as one of ours, or none if asking again may help."""
     from botocore.exceptions import (
@@ -213,7 +255,7 @@ def _explain(error: Exception, name: str) -> Exception | None:
         return None
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return StorageError(
-            f"{name} cannot be read: {error}",
+            f"{name} cannot be used: {error}",
             where=name,
             hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
         )
@@ -224,8 +266,8 @@ def _explain(error: Exception, name: str) -> Exception | None:
             return NotFound(f"{name} is not there", where=name)
         if code in BUSY or status >= 500 or status == 429:
             return None
-        hint = "has this key the right to read there?" if status in (401, 403) else ""
-        return StorageError(f"{name} cannot be read: {error}", where=name, hint=hint)
+        hint = HINTS.get(code) or (RIGHTS if status in (401, 403) else "")
+        return StorageError(f"{name} cannot be used: {error}", where=name, hint=hint)
     if isinstance(error, BotoCoreError):
-        return StorageError(f"{name} cannot be read: {error}", where=name)
+        return StorageError(f"{name} cannot be used: {error}", where=name)
     return error

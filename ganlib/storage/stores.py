@@ -133,10 +133,16 @@ class MemoryStore:
 
 
 def open_store(uri: str) -> Store:
-    """The store at a folder or `file:` URI; raises ConfigError for another scheme."""
+    """The store at a folder, `file:` or `s3:` URI; raises ConfigError for another scheme."""
     scheme, mark, rest = uri.partition("://")
     if not mark:
         return LocalStore(Path(uri))
     if scheme == "file":
         return LocalStore(Path(rest))
-    raise ConfigError(f"{uri}: there is no store for {scheme}://", where=uri, hint="give a folder")
+    if scheme == "s3":
+        from ganlib.storage.s3_store import S3Store
+
+        return S3Store(uri)
+    raise ConfigError(
+        f"{uri}: there is no store for {scheme}://", where=uri, hint="give a folder or s3://"
+    )

@@ -162,6 +162,6 @@ def test_a_server_that_stumbles_is_asked_again(stumbling: None, into_file: bool)
 def test_a_server_that_is_away_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     S3Server("nobody", f"http://127.0.0.1:{free_port()}").use(monkeypatch)
     before = time.monotonic()
-    with pytest.raises(StorageError, match=r"s3://b/x cannot be read.*\n.*AWS_ENDPOINT_URL_S3"):
+    with pytest.raises(StorageError, match=r"s3://b/x cannot be reached.*\n.*AWS_ENDPOINT_URL_S3"):
         S3Reader("s3://b", deadline=1.0).read("x")
     assert 0.5 < time.monotonic() - before < 5
