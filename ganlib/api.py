@@ -449,11 +449,17 @@ def logs(run: str, *, follow: bool = False, home: Path | str | None = None) -> I
     return control.logs(Home.existing(home), run, follow=follow)
 
 
-def doctor(*, home: Path | str | None = None) -> tuple[values.Check, ...]:
-    """What a run needs of this machine, each with the one setting that mends it if it fails."""
+def doctor(
+    *, home: Path | str | None = None, from_worker: bool = False, storage: str | None = None
+) -> tuple[values.Check, ...]:
+    """What a run needs of this machine, each with the one setting that mends it if it fails.
+
+    With `from_worker` what a worker process sees on each node of the cluster, at `storage`
+    (s3://bucket/prefix, by default that of `GANLIB_MIRROR`) among others.
+    """
     from ganlib.stages import doctor as stage
 
-    return stage.doctor(home)
+    return stage.doctor(home, from_worker=from_worker, storage=storage)
 
 
 def gc(

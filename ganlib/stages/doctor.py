@@ -9,12 +9,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 from ganlib.errors import GanlibError
+from ganlib.stages import reach
 from ganlib.stages.values import Check
 from ganlib.storage import Home
 
@@ -23,9 +22,18 @@ MEMORY_GB = 2.0
 PATIENCE_S = 120.0
 
 
-def doctor(home: Path | str | None = None) -> tuple[Check, ...]:
-    """All checks, the cheap ones first; one that breaks is a check that failed."""
+def doctor(
+    home: Path | str | None = None, *, from_worker: bool = False, storage: str | None = None
+) -> tuple[Check, ...]:
+    """All checks, the cheap ones first; one that breaks is a check that failed.
+
+    With `from_worker` those of a worker process on each node of the cluster instead.
+    """
     place = Home.locate(home)
+    if from_worker:
+        from ganlib.stages import from_worker as workers
+
+        return workers.checks(place, storage)
     checks: list[tuple[str, Callable[[], Check]]] = [
         ("python", _python),
         ("pins", _pins),
@@ -189,13 +197,7 @@ def _mlflow(place: Path) -> Check:
         _importable("mlflow")
         where = uri or f"sqlite in {place}"
         return Check(name="MLflow", ok=True, found=f"{version}, {where}")
-    trouble = _unreachable(f"{uri.rstrip('/')}/health")
-    fix = "MLFLOW_TRACKING_URI of a server that answers, or unset it"
-    if "403" in trouble:
-        fix = "start the server with MLFLOW_SERVER_ALLOWED_HOSTS naming this host and host:port"
-    return Check(
-        name="MLflow", ok=not trouble, found=trouble or f"{uri} answers", fix=fix if trouble else ""
-    )
+    return reach.mlflow(uri)
 
 
 def _prefect() -> Check:
@@ -204,9 +206,7 @@ def _prefect() -> Check:
     if not url:
         _importable("prefect.server.api.server")  # what a wrong fastapi breaks
         return Check(name="Prefect", ok=True, found=f"{version}, in process")
-    trouble = _unreachable(f"{url.rstrip('/')}/health")
-    fix = "PREFECT_API_URL of a server that answers, or unset it" if trouble else ""
-    return Check(name="Prefect", ok=not trouble, found=trouble or f"{url} answers", fix=fix)
+    return reach.prefect(url)
 
 
 def _importable(module: str) -> None:
@@ -221,17 +221,6 @@ def _importable(module: str) -> None:
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise GanlibError(f"{module} cannot be imported: {last}", hint=REINSTALL)
-
-
-def _unreachable(url: str) -> str:
-    """Why `url` does not answer; empty if it does."""
-    try:
-        with urllib.request.urlopen(url, timeout=10):
-            return ""
-    except urllib.error.HTTPError as error:
-        return f"{url} answers {error.code}"
-    except (OSError, ValueError) as error:
-        return f"{url} does not answer: {getattr(error, 'reason', error)}"
 
 
 def _ray() -> Check:

@@ -262,6 +262,9 @@ def _explain(error: Exception, name: str) -> Exception | None:
     if isinstance(error, ClientError):
         code = str(error.response.get("Error", {}).get("Code", ""))
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        if code == "NoSuchBucket":
+            hint = "make the bucket, or name another: aws s3 mb s3://BUCKET"
+            return NotFound(f"{name} is not there: there is no such bucket", where=name, hint=hint)
         if code in GONE or status == 404:
             return NotFound(f"{name} is not there", where=name)
         if code in BUSY or status >= 500 or status == 429:

@@ -102,3 +102,33 @@ def test_a_module_that_does_not_import_is_told_with_its_last_line() -> None:
 @pytest.mark.parametrize("check", [doctor._python, doctor._memory, doctor._ports, doctor._torch])
 def test_this_machine_will_do(check: doctor.Callable[[], Check]) -> None:
     assert check().ok
+
+
+class Locked(http.server.BaseHTTPRequestHandler):
+    """Lets in who has the login that was set, but says that it is well to anybody."""
+
+    def do_GET(self) -> None:
+        let_in = self.headers.get("Authorization") == "Basic YWRtaW46cmlnaHQ="  # admin:right
+        self.send_response(200 if let_in or self.path.endswith("/health") else 401)
+        self.end_headers()
+
+    def log_message(self, *args: object) -> None: ...
+
+
+def test_logins_are_tried_and_not_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Locked) as serving:
+        threading.Thread(target=serving.serve_forever, daemon=True).start()
+        address = f"127.0.0.1:{serving.server_port}"
+        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{address}")
+        monkeypatch.setenv("PREFECT_API_URL", f"http://{address}/api")
+        for password, ok in [("right", True), ("wrong-password", False)]:
+            monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password)
+            monkeypatch.setenv("PREFECT_API_AUTH_STRING", f"admin:{password}")
+            found = doctor._mlflow(tmp_path), doctor._prefect()
+            assert [check.ok for check in found] == [ok, ok]
+        assert "MLFLOW_TRACKING_PASSWORD" in found[0].fix
+        assert "PREFECT_API_AUTH_STRING" in found[1].fix
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://admin:wrong-password@{address}")
+        assert "wrong-password" not in str((*found, doctor._mlflow(tmp_path)))
+        serving.shutdown()

@@ -178,7 +178,9 @@ def test_answers_that_are_lost_do_no_harm(through: Any, tmp_path: Path) -> None:
 
 def test_a_server_that_stays_busy_is_given_up_by_name(through: Any, tmp_path: Path) -> None:
     through(lambda number, method, headers: "busy")
-    with pytest.raises(StorageError, match=r"s3://steady/x/one cannot be reached.*\n.*0\.5 seconds"):
+    with pytest.raises(
+        StorageError, match=r"s3://steady/x/one cannot be reached.*\n.*0\.5 seconds"
+    ):
         S3Store("s3://steady/x", deadline=0.5).write("one", b"1")
 
 
