@@ -190,7 +190,12 @@ def _stages(
 def _foretell(
     config: PipelineConfig, dataset: DatasetRef, place: tasks.Place, until: Stage, sweeping: bool
 ) -> Forecast | None:
-    """An estimate that cannot be made stops nothing, unless training could not be either."""
+    """An estimate that cannot be made stops nothing, unless training could not be either.
+
+    Of a cluster elsewhere this machine can tell nothing.
+    """
+    if api.elsewhere():
+        return None
     try:
         forecast = api.forecast(
             config, dataset, home=place.home, fresh=place.fresh, until=until, sweeping=sweeping
@@ -242,6 +247,7 @@ def _true_end(pipeline: str, home: str, config: PipelineConfig) -> Iterator[None
         raise
     except BaseException:
         _end(pipeline, home, "KILLED", "interrupted", "Interrupted; the same command continues it.")
+        publish.releases(config, api.releases(pipeline, home=home))
         raise
 
 

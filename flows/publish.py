@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from ganlib.errors import Collapsed, Diverged
 
 if TYPE_CHECKING:
     from flows.chain import PipelineResult
+    from ganlib.cluster.holdings import Holdings, Release
     from ganlib.stages.values import EvaluationResult, StageResult
 
 logger = logging.getLogger("ganlib.flows")
@@ -97,6 +99,34 @@ def _artifacts(config: PipelineConfig, done: PipelineResult) -> None:
     create_markdown_artifact(
         key=f"{key}-result", markdown=_report(config, done), description=_headline(done)
     )
+
+
+def releases(config: PipelineConfig, found: Sequence[Release]) -> None:
+    """Of a run that was cancelled: the proof that its last Ray job holds nothing any more."""
+    if not found:
+        return
+    try:
+        create_table_artifact(
+            key=f"{_key(config.name)}-release",
+            table=[_holdings(when, held) for when, held in _ends(found[-1])],
+            description=found[-1].sentence,
+        )
+    except Exception as error:
+        logger.warning("no artifact of what was released: %r", error)
+
+
+def _ends(release: Release) -> tuple[tuple[str, Holdings], ...]:
+    return (
+        ("before", release.before),
+        (f"{release.seconds:.1f} s after", release.after),
+    )
+
+
+def _holdings(when: str, held: Holdings) -> dict[str, Any]:
+    used = {f"{name} used": f"{n:g} of {held.total[name]:g}" for name, n in held.used.items()}
+    processes = ", ".join(f"{one.kind} {one.pid} on {one.host}" for one in held.processes)
+    groups = ", ".join(group[:12] for group in held.placement_groups)
+    return {"": when, **used, "placement groups": groups, "processes": processes}
 
 
 def diverged(config: PipelineConfig, pipeline: str, error: Diverged) -> None:

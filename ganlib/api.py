@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Literal
 
 from ganlib import config as _config
+from ganlib.cluster import holdings as _holdings
 from ganlib.config import PipelineConfig
 from ganlib.stages import quality as _quality
 from ganlib.stages import sizes as _sizes
@@ -46,7 +47,9 @@ __all__ = [
     "check_data",
     "check_snapshot",
     "doctor",
+    "elsewhere",
     "evaluate",
+    "evaluate_model",
     "finish",
     "forecast",
     "gc",
@@ -57,6 +60,7 @@ __all__ = [
     "promote",
     "ready",
     "recipes",
+    "releases",
     "rollback",
     "sample",
     "session",
@@ -79,6 +83,23 @@ def session(home: Path | str | None = None) -> AbstractContextManager[None]:
     from ganlib.stages import sessions
 
     return sessions.session(Home.open(home))
+
+
+def elsewhere() -> bool:
+    """Whether sweeps, training and evaluations are jobs of the Ray at RAY_ADDRESS.
+
+    This process then only watches them, and stops them when it is interrupted.
+    """
+    from ganlib.stages import jobs
+
+    return jobs.elsewhere()
+
+
+def releases(pipeline: str, *, home: Path | str | None = None) -> tuple[_holdings.Release, ...]:
+    """What the Ray jobs of a pipeline run held when they were stopped, and when it was free."""
+    from ganlib.stages import jobs
+
+    return jobs.releases(Home.existing(home), pipeline)
 
 
 def unsent(home: Path | str | None = None) -> int:
@@ -305,6 +326,25 @@ def evaluate(
 
     with opened(config, "evaluate", home, fresh, pipeline, flow_run_id) as context:
         return stage.run(context, dataset, judges, candidate)
+
+
+def evaluate_model(
+    config: PipelineConfig,
+    dataset: values.DatasetRef,
+    judge: values.JudgeRef,
+    model: values.ModelRef,
+    *,
+    label: str,
+    home: Path | str | None = None,
+    fresh: bool = False,
+    pipeline: str | None = None,
+    flow_run_id: str | None = None,
+) -> values.StageResult[values.EvaluationResult]:
+    """The same of any generator by any judge, as a run called `label`: so a champion is asked."""
+    from ganlib.stages import evaluate as stage
+
+    with opened(config, "evaluate", home, fresh, pipeline, flow_run_id) as context:
+        return stage.run_model(context, dataset, judge, model, label)
 
 
 def promote(

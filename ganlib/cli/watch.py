@@ -75,7 +75,8 @@ class RunView:
 
 
 class Watch:
-    """Follows the journals of the pipeline that this process (or `pid`) works on.
+    """Follows the journals of the pipeline that this process (or `pid`) works on, whoever does
+    its stages.
 
     `poll` reads what is new and returns what there is to say, one line each.
     """
@@ -123,11 +124,12 @@ class Watch:
 
     def _opened(self, line: dict[str, Any]) -> list[str]:
         told = line["identity"]
-        if told.get("pid") != self.pid:
-            return []
         parent = told.get("parent_id")
         if parent is None:
-            self.pipeline = told["id"]
+            if told.get("pid") == self.pid:
+                self.pipeline = told["id"]
+            return []
+        if parent != self.pipeline and parent not in self.runs:  # somebody else's
             return []
         run = RunView(
             told["id"], parent, told["name"], told["stage"], told.get("images"), line["t"]

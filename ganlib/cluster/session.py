@@ -120,8 +120,10 @@ class _Session:
         return _cpus(self.cluster) >= _cpus(cluster) and self.cluster.threads == cluster.threads
 
     def join(self, address: str) -> None:
-        _probe(address)
-        _use_given_token()
+        if "://" in address:
+            raise ValueError("this command joins Ray itself: on a node, name the head, HOST:6379")
+        probe(address)
+        use_given_token()
         self._connect(address=address)
         _look_from_there(self.log.absolute().parent)
 
@@ -220,7 +222,7 @@ def _explain(error: Exception, address: str | None, log: Path) -> ConfigError | 
     return StageFailed(f"Ray did not start: {reason}", where="ray", hint=f"its messages: {log}")
 
 
-def _probe(address: str) -> None:
+def probe(address: str) -> None:
     """Ray itself tries for minutes; raises OSError where nobody listens."""
     host, colon, port = address.rpartition(":")
     if colon and port.isdigit() and "/" not in host:
@@ -239,7 +241,7 @@ def _look_from_there(folder: Path) -> None:
             )
 
 
-def _use_given_token() -> None:
+def use_given_token() -> None:
     """Ray sends a token to a local cluster of itself, but not to an address unless told so."""
     if {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
         from ray._private.authentication import authentication_token_setup as setup

@@ -9,6 +9,7 @@ from ganlib.errors import ConfigError
 from ganlib.stages import training_runs
 from ganlib.stages.context import Context
 from ganlib.stages.keys import code
+from ganlib.stages.orders import ForClassifiers
 from ganlib.stages.records import Work, run_stage
 from ganlib.stages.sessions import ray_log
 from ganlib.stages.values import Best, Classifiers, DatasetRef, StageResult
@@ -57,6 +58,7 @@ def run(
         Classifiers,
         lambda work: _train(work, dataset, best),
         describe=_describe,
+        given=ForClassifiers(dataset=dataset, best=best),
     )
 
 

@@ -17,6 +17,7 @@ from ganlib.errors import DataError
 from ganlib.stages import evidence, judges, opinions, report, sharing, teaching, training_runs
 from ganlib.stages.context import Context
 from ganlib.stages.keys import stage_key
+from ganlib.stages.orders import ForEvaluation
 from ganlib.stages.records import Work, run_stage
 from ganlib.stages.values import (
     Candidate,
@@ -80,6 +81,7 @@ def run_model(
         lambda work: _evaluate(work, dataset, judge, model),
         describe=_describe,
         label=label,
+        given=ForEvaluation(dataset=dataset, judge=judge, model=model, label=label),
     )
 
 

@@ -10,6 +10,7 @@ from ganlib.stages import forks, training_runs
 from ganlib.stages.context import Context
 from ganlib.stages.forks import Fork
 from ganlib.stages.keys import code
+from ganlib.stages.orders import ForGan
 from ganlib.stages.records import Work, run_stage
 from ganlib.stages.sessions import ray_log
 from ganlib.stages.values import Best, Candidate, DatasetRef, Judges, StageResult
@@ -69,6 +70,7 @@ def run(
         describe=_describe,
         verdict=lambda made: made.model.verdict or "done",
         images=settings(context.config, best).budget.images,
+        given=ForGan(dataset=dataset, judges=judges, best=best, origin=origin),
     )
 
 

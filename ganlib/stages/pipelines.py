@@ -100,11 +100,16 @@ def begin(
     Raises ConfigError for a sweep whose space cannot be, before anything is written.
     """
     space.check(config)
+
+    def taken(left: Pipeline) -> bool:
+        """A flow run that is tried again is nowhere else, however its process ended."""
+        return not (flow_run_id and left.flow_run_id == flow_run_id) and alive(home, left)
+
     same = fingerprint(command, config, fresh)
     with holding(home.locks / "pipelines.lock", "starting a run", wait=60):
         twins = [p for p in everyone(home) if p.same == same]
         left = twins[-1] if twins else None
-        continued = left is not None and left.status != "FINISHED" and not alive(home, left)
+        continued = left is not None and left.status != "FINISHED" and not taken(left)
         pipeline = Pipeline(
             id=left.id if left is not None and continued else f"p-{secrets.token_hex(6)}",
             command=command,

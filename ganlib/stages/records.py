@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import Field
 
 from ganlib.config import Config, fingerprint
-from ganlib.errors import Damaged
-from ganlib.stages import pipelines
+from ganlib.errors import Damaged, StageFailed
+from ganlib.stages import jobs, pipelines
 from ganlib.stages.beats import beating
 from ganlib.stages.context import Context
 from ganlib.stages.keys import VERSIONS, plain, stage_key
+from ganlib.stages.orders import Given
 from ganlib.stages.values import StageResult, Value
 from ganlib.storage import Home, holding, read_json, write_bytes, write_json
 from ganlib.training import Journal, RunIdentity, read_journal
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 V = TypeVar("V", bound=Value)
+SHOWN_S = 30.0
 
 
 class Record(Config):
@@ -104,20 +106,25 @@ def run_stage(
     verdict: Callable[[V], str] = lambda value: "done",
     images: int | None = None,
     label: str | None = None,
+    given: Given | None = None,
 ) -> StageResult[V]:
-    """The stage's recorded value, or what `body` makes of it now.
+    """The stage's recorded value, or what `body` makes of it now, here or in a Ray job.
 
     A second process with the same key waits, saying so, and then reuses. `describe` gives the one
     sentence a run is remembered by, `verdict` the word before it; `images` is the budget shown
     while it runs; `label` is what to call it when it is not the stage of that name in the chain.
+    With RAY_ADDRESS a stage that has `given` is a job there, which calls this again.
     """
     key, name = stage_key(stage, parts), label or stage
     found = _reuse(context, name, key, kind, describe, verdict)
     if found is not None:
         return found
+    if given is not None and jobs.elsewhere():
+        jobs.perform(context, identity_of(context, name, key).id, given)
+        return _done(context, name, key, kind)
     lock = context.home.locks / f"stage-{key}.lock"
     with (
-        beating([pipelines.journal(context.home, context.pipeline_id)]),
+        beating(_waited_on(context)),
         holding(lock, f"stage {name}", wait=-1, on_wait=lambda t: context.say(f"{name}: {t}")),
     ):
         found = _reuse(context, name, key, kind, describe, verdict)
@@ -133,6 +140,28 @@ def run_stage(
             work.journal.metrics(0, {"stage_seconds": seconds})
             work.journal.close("FINISHED", verdict(value), describe(value))
     return StageResult(name, key, value, False, seconds, work.identity.id, context.pipeline_id)
+
+
+def _done(context: Context, name: str, key: str, kind: type[V]) -> StageResult[V]:
+    """What a job has just written on another node; a file system may take a while to show it."""
+    end = time.monotonic() + SHOWN_S
+    while (record := read(context.home, key)) is None:
+        if time.monotonic() > end:
+            raise StageFailed(
+                f"{name} was done on another node, and its record is not in {context.home.root}",
+                where=name,
+                hint="the home must be on a file system that all nodes share",
+            )
+        time.sleep(0.2)
+    value = kind.model_validate(record.result)
+    return StageResult(name, key, value, False, record.seconds, record.run, context.pipeline_id)
+
+
+def _waited_on(context: Context) -> list[Journal]:
+    """A job does not speak for the pipeline: whether its own process lives is for that to say."""
+    if jobs.inside():
+        return []
+    return [pipelines.journal(context.home, context.pipeline_id)]
 
 
 def identity_of(

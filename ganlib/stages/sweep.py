@@ -9,6 +9,7 @@ from ganlib.errors import ConfigError
 from ganlib.stages import training_runs
 from ganlib.stages.context import Context
 from ganlib.stages.keys import code
+from ganlib.stages.orders import ForSweep
 from ganlib.stages.records import Work, run_stage
 from ganlib.stages.sessions import ray_log
 from ganlib.stages.values import Best, DatasetRef, Judges, StageResult
@@ -58,13 +59,18 @@ def run(context: Context, dataset: DatasetRef, judges: Judges | None = None) -> 
         Best,
         lambda work: _sweep(work, dataset, judges),
         describe=_describe,
+        given=ForSweep(dataset=dataset, judges=judges) if _searches(context.config) else None,
     )
+
+
+def _searches(config: PipelineConfig) -> bool:
+    return config.sweep.trials > 1 and bool(config.sweep.space)
 
 
 def _sweep(work: Work, dataset: DatasetRef, judges: Judges | None) -> Best:
     config = work.context.config
     target = config.sweep.target
-    if config.sweep.trials == 1 or not config.sweep.space:
+    if not _searches(config):
         work.journal.note("nothing to choose from: the settings stay as they are")
         return Best(overlay={}, trial=0, trials=0, readings={}, target=target)
     from ganlib.cluster import TrialPlan, best, draw, result_of, sweep, to_frame

@@ -11,7 +11,7 @@ from ganlib.tracking.gate import (
     guessing,
 )
 from ganlib.tracking.promotion import Decision, history, promote, rollback
-from ganlib.tracking.reaper import reap
+from ganlib.tracking.reaper import close_all, reap
 from ganlib.tracking.registry import (
     RegisteredVersion,
     champion_dataset,
@@ -35,6 +35,7 @@ __all__ = [
     "champion_network",
     "classifier_gate",
     "classless_gate",
+    "close_all",
     "describe",
     "fetch",
     "generator_gate",

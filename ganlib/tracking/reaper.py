@@ -42,6 +42,17 @@ def reap(home: Home, *, wait: float = 0.0) -> list[str]:
     return reaped
 
 
+def close_all(home: Home, run: str, sentence: str) -> list[str]:
+    """Close what is open of a run and those below it, whose processes are known to be gone."""
+    closed = []
+    for path in sorted(home.spool.glob(f"{run}*.jsonl")):
+        identity, _ = _unfinished(path)
+        if identity is not None and (path.stem == run or path.stem.startswith(f"{run}.")):
+            Journal(path, identity).close("KILLED", "killed", sentence)
+            closed.append(path.stem)
+    return closed
+
+
 def reap_runs(home: Home, client: MlflowClient) -> list[str]:
     """End runs of this home that MLflow thinks RUNNING though their journal is gone and silent."""
     experiments = [e.experiment_id for e in client.search_experiments()]

@@ -67,6 +67,15 @@ def test_a_continued_run_is_ours_from_where_we_took_it_up(tmp_path: Path) -> Non
     assert watch.pipeline == TOP
 
 
+def test_stages_of_our_pipeline_are_ours_on_whatever_node(tmp_path: Path) -> None:
+    watch = Watch(tmp_path)
+    journal(tmp_path, TOP, None)
+    there = journal(tmp_path, f"{TOP}.gan-1", TOP, called="gan", stage="gan", pid=1, host="head")
+    assert watch.poll() == ["gan: started"]
+    there.close("FINISHED", "done", "All well.")
+    assert watch.poll()[0].startswith("gan: done in ")
+
+
 def test_speed_is_that_of_the_last_readings(tmp_path: Path) -> None:
     watch = Watch(tmp_path)
     journal(tmp_path, TOP, None)

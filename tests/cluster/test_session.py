@@ -141,6 +141,12 @@ def test_sessions_nest_and_are_kept(tmp_path: Path):
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+def test_a_job_server_is_not_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RAY_ADDRESS", "http://head:8265")
+    with pytest.raises(ConfigError, match="HOST:6379"), ray_session(CLUSTER, log=tmp_path / "l"):
+        raise AssertionError
+
+
 def test_an_address_that_nobody_answers_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     with pytest.raises(ConfigError, match="RAY_ADDRESS"), ray_session(CLUSTER, log=tmp_path / "l"):

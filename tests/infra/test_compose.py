@@ -5,8 +5,6 @@ from __future__ import annotations
 import configparser
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +95,8 @@ def test_addresses_name_services_and_their_ports() -> None:
         assert any(bound.endswith(f":{port}") for bound in SERVICES[service]["ports"])
     hosts = SERVICES["mlflow"]["environment"]["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
     assert {"mlflow", "mlflow:5000", "localhost:5000"} <= set(hosts)
-    assert f"--address={worker['RAY_ADDRESS']}" in SERVICES["worker"]["command"][0]
+    ray, port = worker["RAY_ADDRESS"].removeprefix("http://").split(":")
+    assert f"--dashboard-port={port}" in SERVICES[ray]["command"]
     assert SERVICES["worker"]["volumes"] == SERVICES["ray"]["volumes"]  # one home, at one path
 
 
@@ -125,6 +124,3 @@ def test_what_is_written_into_services_can_be_read_there() -> None:
     used = set(re.findall(r"@postgres/(\w+)", TEXT))
     assert used == made | {SERVICES["postgres"]["environment"]["POSTGRES_DB"]}
     compile(SERVICES["bucket"]["command"][0], "bucket", "exec")
-    shell = shutil.which("sh")
-    assert shell
-    subprocess.run([shell, "-n", "-c", SERVICES["worker"]["command"][0]], check=True)

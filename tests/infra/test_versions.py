@@ -73,5 +73,5 @@ def test_one_work_pool_everywhere() -> None:
     told = yaml.safe_load((INFRA / "prefect.yaml").read_text())
     (pool,) = {one["work_pool"]["name"] for one in told["deployments"]}
     for file in ("compose/compose.yaml", "kubernetes/base/prefect-worker.yaml"):
-        assert f"--pool {pool} --type process" in (INFRA / file).read_text()
+        assert f"--pool={pool}, --type=process" in (INFRA / file).read_text()
     assert f"work-pool create {pool} --type process" in (INFRA / "README.md").read_text()

@@ -116,3 +116,11 @@ def test_a_damaged_file_hides_only_itself(home: Home) -> None:
     run = pipelines.begin(home, CONFIG, command="run")
     (pipelines.folder(home) / "p-aaaaaaaaaaaa.json").write_text("{")
     assert [p.id for p in pipelines.everyone(home)] == [run]
+
+
+def test_a_flow_run_that_is_tried_again_continues_its_own(home: Home) -> None:
+    """Its process may have died on another host, whose silence would tell only after minutes."""
+    left = pipelines.begin(home, CONFIG, command="run", flow_run_id="f-1")
+    assert pipelines.begin(home, CONFIG, command="run", flow_run_id="f-1") == left
+    assert pipelines.begin(home, CONFIG, command="run", flow_run_id="f-2") != left
+    assert pipelines.begin(home, CONFIG, command="run") != left
