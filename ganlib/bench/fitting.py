@@ -16,7 +16,8 @@ from ganlib.config import DetectorConfig, overlay
 RECALL, FALSE_ALARMS, DELAY = 0.95, 0.02, 0.05
 RELEASE = 0.625  # of the alarm
 CHOICES: Mapping[str, tuple[float, ...]] = {
-    "alarm": (3.0, 4.0, 5.0, 6.0),
+    "alarm": (4.0, 5.0, 6.0),
+    "joint_alarm": (1.75, 2.0, 2.5),
     "patience": (1, 2, 3),
     "progress": (0.5, 1.0, 2.0),
 }

@@ -3,10 +3,15 @@
 Scores are 0 as among real samples and fall with variety. Two things are told collapsed:
 
 - a *fall*: a signal stays `alarm` below the best it has been, or below 0, for `patience` readings,
-  and is back once it is within `release` of it;
-- being *stuck*: a signal of variety is twice `alarm` below 0 (the least share of a class, which
-  ends at 0, `alarm`) and has not come up by `progress` over the last `grace` readings, nor has
-  coverage, unless variety has gone down by as much since it is so low.
+  and is back once it is within `release` of it; a reading twice as low counts as two;
+- being *stuck*: a signal of variety is twice `alarm` below 0 and has not come up by `progress` over
+  the last `grace` readings, nor has coverage, unless variety has gone down by as much since it is
+  so low. The least share of a class, which ends at 0, is stuck when it is `alarm` below 0 for three
+  times the grace.
+
+Signals that go together are read together too (`joint`), with `joint_alarm` in place of `alarm`,
+half as much again for classes. That of variety within classes is stuck where it is half as much
+again as its alarm below 0 for half as long again as the grace, and has not come up in that time.
 
 The first `grace` readings are warm-up: what they were is nothing to fall from.
 """
@@ -18,6 +23,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ganlib.collapse.joint import CLASSES, WITHIN, Joint
 from ganlib.collapse.null import Null
 from ganlib.collapse.past import Past
 from ganlib.collapse.verdict import HEALTHY, WARMING_UP, Verdict
@@ -27,8 +33,10 @@ Reading = tuple[int, Mapping[str, float]]
 """The clock in images and the values by name, as `Eye.read` and a loop give them."""
 
 NOTHING = Null({}, {})
-DEEP = 2.0  # alarms
 ENDS = ("least_share",)
+JOINT = {WITHIN: 1.0, CLASSES: 1.5}
+"""Joint alarms that each has to fall: shares of classes scatter more."""
+AT_ONCE = 2.0  # alarms
 LIKENESS = ("coverage",)
 # Signals of variety that show progress; the share of repeated samples is 1 until they differ.
 VARIETY = ("variance", "neighbour_distance", "effective_rank", "spread", "entropy", "least_share")
@@ -57,13 +65,16 @@ def verdicts(
 class _Track:
     """One signal so far; `by_past` are those whose scores are falls already.
 
-    `depth` is how many alarms it has to be below 0 to be stuck for good.
+    It is stuck for good below minus `depth`, after `wait` readings without progress.
     `fallen` and `low` count readings in a row, from the clock beside them on.
     """
 
     config: DetectorConfig
     by_past: bool
+    alarm: float
+    release: float
     depth: float
+    wait: int
     scores: list[float] = field(default_factory=list)
     best: float = -math.inf
     fallen: int = 0
@@ -71,31 +82,44 @@ class _Track:
     low: int = 0
     low_since: int = 0
 
+    @staticmethod
+    def of(name: str, config: DetectorConfig, by_past: bool) -> _Track:
+        alarm, release, grace = config.alarm, config.release, config.grace
+        if name in JOINT:
+            own = JOINT[name] * config.joint_alarm
+            wait = (3 * grace + 1) // 2
+            return _Track(config, by_past, own, release * own / alarm, 1.5 * own, wait)
+        if name.endswith(ENDS):
+            return _Track(config, by_past, alarm, release, alarm, 3 * grace)
+        return _Track(config, by_past, alarm, release, 2 * alarm, grace)
+
     def add(self, clock: int, score: float, warm: bool) -> None:
-        config = self.config
         self.scores.append(score)
         if self.by_past or warm:
             top = 0.0 if self.by_past else min(0.0, self.best)
-            limit = config.release if self.fallen and not self.by_past else config.alarm
-            self.fallen = self.fallen + 1 if score < top - limit else 0
-            self.fallen_since = clock if self.fallen == 1 else self.fallen_since
+            limit = self.release if self.fallen and not self.by_past else self.alarm
+            if score >= top - limit:
+                self.fallen = 0
+            else:
+                self.fallen_since = self.fallen_since if self.fallen else clock
+                deep = not self.by_past and score < top - AT_ONCE * self.alarm
+                self.fallen += 2 if deep else 1
             self.best = max(self.best, score)
         if not self.by_past:
-            self.low = self.low + 1 if score < -config.alarm else 0
+            self.low = self.low + 1 if score < -self.alarm else 0
             self.low_since = clock if self.low == 1 else self.low_since
 
     @property
     def comes_up(self) -> bool:
-        """Over the grace; nothing is said of fewer readings."""
-        grace = self.config.grace
-        if len(self.scores) <= grace:
+        """Over as long as is waited; nothing is said of fewer readings."""
+        if len(self.scores) <= self.wait:
             return False
-        return max(self.scores[-grace:]) >= self.scores[-grace - 1] + self.config.progress
+        return max(self.scores[-self.wait :]) >= self.scores[-self.wait - 1] + self.config.progress
 
     @property
     def stuck(self) -> bool:
-        """Low for longer than the grace, and not coming up."""
-        return self.low > self.config.grace and not self.comes_up
+        """Low for longer than is waited, and not coming up."""
+        return self.low > self.wait and not self.comes_up
 
     @property
     def sinks(self) -> bool:
@@ -104,13 +128,13 @@ class _Track:
 
     @property
     def deep(self) -> bool:
-        return self.stuck and max(self.scores[-2:]) < -self.depth * self.config.alarm
+        return self.stuck and max(self.scores[-2:]) < -self.depth
 
 
 class _Run:
     def __init__(self, null: Null, config: DetectorConfig) -> None:
         self.null, self.config = null, config
-        self.past = Past()
+        self.past, self.joint = Past(), Joint()
         self.tracks: dict[str, _Track] = {}
         self.rates: list[float] = []
         self.measured = 0
@@ -127,10 +151,10 @@ class _Run:
             return self.diverged
         scores = self.null.scores(values)
         self.measured += bool(scores)
-        for name, score in (scores | self.past.scores(values)).items():
+        by_past = self.past.scores(values)
+        for name, score in (self.joint.scores(scores) | by_past).items():
             if name not in self.tracks:
-                depth = 1.0 if name.endswith(ENDS) else DEEP
-                self.tracks[name] = _Track(self.config, name not in scores, depth)
+                self.tracks[name] = _Track.of(name, self.config, name in by_past)
             self.tracks[name].add(clock, score, self.measured > self.config.grace)
         if "play/win_rate" in values:
             self.rates.append(values["play/win_rate"])
@@ -174,6 +198,9 @@ class _Run:
             for name in self._variety()
             if (track := self.tracks[name]).deep and (track.sinks or not nears)
         }
+        within = self.tracks.get(WITHIN)
+        if within is not None and within.deep:
+            deep[WITHIN] = within.low_since
         return self._fallen(1 if odd else self.config.patience) | deep
 
     def _fallen(self, readings: int) -> dict[str, int]:

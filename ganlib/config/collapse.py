@@ -17,6 +17,9 @@ class DetectorConfig(Config):
     draws: int = Field(default=8, ge=4, description="real-against-real draws for the null")
     alarm: float = Field(default=5.0, gt=0, description="a score so far below its best has fallen")
     release: float = Field(default=3.125, gt=0, description="within so much of it, it is back")
+    joint_alarm: float = Field(
+        default=2.0, gt=0, description="the same of the mean of signals that go together"
+    )
     patience: int = Field(default=2, ge=1, description="readings in a row that are a collapse")
     loss_patience: int = Field(default=5, ge=1, description="the same of losses")
     grace: int = Field(

@@ -153,8 +153,8 @@ def test_a_run_that_goes_on_is_told_from_where_it_begins() -> None:
 
 
 def test_thresholds_are_fitted_without_the_mechanism_and_without_the_dataset() -> None:
-    """Falls of 3.5 are told by an alarm of 3, which the runs of others alone can say."""
-    shallow = ([-1, -1, -1, -1, 0, -3.5, -3.5, -3.5], FALLS[1])
+    """Falls of 4.5 are told by an alarm of 4, which the runs of others alone can say."""
+    shallow = ([-1, -1, -1, -1, 0, -4.5, -4.5, -4.5], FALLS[1])
     mine = cell(*shallow, collapses=True, turn=450, name="mine")
     other = cell(*shallow, collapses=True, turn=450, name="other", dataset="mnist")
     alike = [cell(*FALLS, collapses=True, turn=450, name=name) for name in ("mine", "other")]
@@ -166,7 +166,7 @@ def test_thresholds_are_fitted_without_the_mechanism_and_without_the_dataset() -
     assert hits(mine, other, *alike) == [True, True, True, True]
     assert hits(mine, mine, *alike)[:2] == [False, False]
     replays = Replays.of([Known(mine, "collapsed", 500)])
-    assert replays.choices[replays.fitted()].alarm == 3
+    assert replays.choices[replays.fitted()].alarm == 4
     assert configs()[0] == DetectorConfig()
 
 

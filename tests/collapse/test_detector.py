@@ -173,12 +173,54 @@ def test_patience_and_alarm_are_settings():
 
 
 def test_a_class_that_never_comes_is_a_collapse():
-    """Its share ends at 0, where other signals fall without end."""
+    """Its share ends at 0, where other signals fall without end; a rare one may come late."""
     name = "classes/least_share"
     null = Null({name: 0.7}, {name: 0.1})
-    shares = [0.0] * 8
+    shares = [0.0] * 16
     found = states([(100 * n, {name: share}) for n, share in enumerate(shares)], null)
-    assert found == ["warming_up"] * 4 + ["collapsed"] * 4
+    assert found == ["warming_up"] * 12 + ["collapsed"] * 4
     learnt = [0.0, 0.0, 0.0, 0.1, 0.4, 0.6, 0.7, 0.7]
     found = states([(100 * n, {name: share}) for n, share in enumerate(learnt)], null)
     assert found[-1] == "healthy"
+
+
+def within(*scores, names=("pixels/neighbour_distance", "classes/spread")):
+    """Readings of which each signal named scores so, and what they are among real images."""
+    scale = SCALES["spread"].tolerance
+    readings = [
+        (EVERY * (n + 1), {name: math.exp(scale * score) for name in names})
+        for n, score in enumerate(scores)
+    ]
+    return readings, Null(dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0))
+
+
+def test_what_all_are_a_little_below_is_told_by_their_mean():
+    series, null = within(*GOOD, -2.8, -2.8)
+    verdict = detect(series, null, FOUR)
+    assert (verdict.state, verdict.signals) == ("collapsed", ("joint/within",))
+    assert verdict.since == EVERY * (len(GOOD) + 1)
+    alone, null = within(*GOOD, -2.8, -2.8, names=NAMES[:1])
+    assert detect(alone, null, FOUR).state == "healthy"
+    assert detect(series, null, overlay(FOUR, {"joint_alarm": 3.0})).state == "healthy"
+
+
+def test_variety_that_is_low_for_long_is_a_collapse_unless_it_comes_up():
+    low, null = within(*[-9, -7, -4], *[-3.5] * 7)
+    assert [v.state for v in verdicts(low, null, FOUR)].index("collapsed") == 8
+    rising, _ = within(*(-4 + 0.2 * n for n in range(12)))
+    assert "collapsed" not in [v.state for v in verdicts(rising, null, FOUR)]
+
+
+def test_a_fall_of_twice_the_alarm_is_told_at_once():
+    series, null = within(*GOOD, -4.6)
+    assert detect(series, null, FOUR).state == "collapsed"
+
+
+def test_a_single_reading_without_a_class_is_chance():
+    names = ("classes/least_share", "classes/entropy")
+    null = Null(dict.fromkeys(names, 0.8), dict.fromkeys(names, 0.0))
+    shares = [0.8] * 6 + [0.0] + [0.8] * 3
+    series = [(n, {names[0]: share, names[1]: 0.8}) for n, share in enumerate(shares)]
+    assert {v.state for v in verdicts(series, null)} <= {"healthy", "suspect"}
+    gone = [(n, {names[0]: share, names[1]: 0.8}) for n, share in enumerate([0.8] * 6 + [0.0] * 4)]
+    assert detect(gone, null).state == "collapsed"
