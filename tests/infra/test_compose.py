@@ -75,6 +75,15 @@ def test_every_service_is_pinned_watched_and_on_loopback() -> None:
             assert config["source"] in STACK["configs"]
 
 
+def test_of_the_s3_server_only_what_asks_for_keys_is_reached_and_its_health_is_got() -> None:
+    """Its filer and master ask nobody anything; `--spider` is a HEAD, which it answers with 404."""
+    s3 = SERVICES["s3"]
+    assert {"-ip.bind=127.0.0.1", "-s3.ip.bind=0.0.0.0"} <= set(s3["command"])
+    assert any(flag.startswith("-s3.config=") for flag in s3["command"])
+    assert s3["healthcheck"]["test"][:2] == ["CMD", "wget"]
+    assert "--spider" not in s3["healthcheck"]["test"]
+
+
 def test_our_image_runs_everything_but_the_database_and_s3() -> None:
     foreign = {name for name, service in SERVICES.items() if "GANLIB_IMAGE" not in service["image"]}
     assert foreign == {"postgres", "s3"}
