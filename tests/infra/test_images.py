@@ -66,6 +66,8 @@ def test_both_devices_install_the_same_torch_and_another_is_refused(tmp_path: Pa
     assert run("cuda").stdout == ""
     assert run("cpu").stdout.split()[:3] == ["install", "-c", "constraints.txt"]
     assert run("cpu").stdout.split()[-1] == "torch"
+    # PyTorch's index has not the pinned versions of what torch needs.
+    assert "--no-deps" in run("cpu").stdout.split()
     wrong = run("rocm")
     assert wrong.returncode != 0
     assert "DEVICE is cuda or cpu" in wrong.stderr
