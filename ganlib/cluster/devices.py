@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from ganlib.config import ClusterConfig
 from ganlib.errors import ConfigError
+
+AT_MOST = {"CPU": "GANLIB_RAY_CPUS", "GPU": "GANLIB_RAY_GPUS"}
+"""What a cluster has when its autoscaler has brought all it may; read by whoever places workers."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +30,12 @@ class Devices:
         """Of the session under way; raises ConfigError when cuda is asked for and not there."""
         import ray
 
-        found = ray.cluster_resources()
-        cpus, gpus = int(found.get("CPU", 0)), int(found.get("GPU", 0))
+        return cls.among(ray.cluster_resources(), cluster)
+
+    @classmethod
+    def among(cls, there: Mapping[str, float], cluster: ClusterConfig) -> Devices:
+        """`there` is what is up. Nodes that come when they are asked for are counted as well."""
+        cpus, gpus = (max(int(there.get(name, 0)), _promised(name)) for name in AT_MOST)
         if cluster.device == "cuda" and not gpus:
             raise ConfigError(
                 "cluster.device is cuda, and Ray sees no GPU",
@@ -84,3 +93,10 @@ class Devices:
             return {"CPU": self.threads}
         share = min(1.0, self.gpus / at_once)
         return {"CPU": self.threads, "GPU": math.floor(share * 1000) / 1000}
+
+
+def _promised(name: str) -> int:
+    told = os.environ.get(AT_MOST[name], "0")
+    if not told.isdecimal():
+        raise ConfigError(f"{AT_MOST[name]}={told!r} is no number", where=AT_MOST[name])
+    return int(told)

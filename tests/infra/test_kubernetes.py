@@ -30,7 +30,7 @@ MADE_BY_HAND = {
     },
     "ganlib-ray": {"auth_token"},
 }  # fmt: skip
-"""The secrets that infra/README.md says how to make."""
+"""The secrets that infra/README.md says how to make, the first from a copy of example.env."""
 
 
 @cache
@@ -134,6 +134,40 @@ def test_no_pod_is_root_unbounded_or_may_rise(place: str) -> None:
 
 
 @pytest.mark.parametrize("place", PLACES)
+def test_the_container_that_kuberay_adds_may_no_more_than_the_others(place: str) -> None:
+    """Else a namespace that enforces `restricted` refuses the head's pod."""
+    (cluster,) = [one for one in rendered(place) if one["kind"] == "RayCluster"]
+    assert cluster["spec"]["autoscalerOptions"]["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_head_is_told_what_its_autoscaler_may_bring(place: str) -> None:
+    """Or a run on a cluster that has scaled to nothing would be refused for want of CPUs."""
+    (cluster,) = [one for one in rendered(place) if one["kind"] == "RayCluster"]
+    (group,) = cluster["spec"]["workerGroupSpecs"]
+    (worker,) = group["template"]["spec"]["containers"]
+    (head,) = cluster["spec"]["headGroupSpec"]["template"]["spec"]["containers"]
+    told = {one["name"]: one.get("value") for one in head["env"]}
+    for variable, resource in (("GANLIB_RAY_CPUS", "cpu"), ("GANLIB_RAY_GPUS", "nvidia.com/gpu")):
+        each = int(worker["resources"]["limits"].get(resource, 0))
+        assert told.get(variable, "0") == str(group["maxReplicas"] * each)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_prefects_page_asks_where_the_browser_is(place: str) -> None:
+    """By itself it would be told the address that the server listens on, 0.0.0.0."""
+    (server,) = [one for one in rendered(place)
+                 if (one["kind"], one["metadata"]["name"]) == ("Deployment", "prefect")]  # fmt: skip
+    told = {one["name"]: one.get("value") for one in next(containers(server))["env"]}
+    readme = (ROOT / "infra" / "README.md").read_text()
+    assert told["PREFECT_UI_API_URL"] == "http://localhost:4200/api"
+    assert "port-forward svc/prefect 4200\n" in readme
+
+
+@pytest.mark.parametrize("place", PLACES)
 def test_secrets_are_only_referred_to_and_all_of_them_are_explained(place: str) -> None:
     objects = rendered(place)
     assert "Secret" not in {one["kind"] for one in objects}
@@ -144,10 +178,14 @@ def test_secrets_are_only_referred_to_and_all_of_them_are_explained(place: str) 
                 assert not (hidden and "value" in variable), variable["name"]
                 key = variable.get("valueFrom", {}).get("secretKeyRef")
                 assert key is None or key["key"] in MADE_BY_HAND[key["name"]]
-    told = (ROOT / "infra" / "README.md").read_text()
-    for name, keys in MADE_BY_HAND.items():
-        assert f"secret generic {name}" in told
-        assert [key for key in keys if f"--from-literal={key}=" not in told] == []
+    readme, example = ROOT / "infra" / "README.md", KUBERNETES / "example.env"
+    told = readme.read_text()
+    for name in MADE_BY_HAND:
+        assert f"secret generic {name} --from-env-file=" in told
+    assert "--from-literal" not in told  # or passwords are in everybody's list of processes
+    lines = [line for line in example.read_text().splitlines() if not line.startswith("#")]
+    assert {line.partition("=")[0] for line in lines} == MADE_BY_HAND["ganlib"]
+    assert {f"{key}=" in told for key in MADE_BY_HAND["ganlib-ray"]} == {True}
 
 
 @pytest.mark.parametrize("place", PLACES)

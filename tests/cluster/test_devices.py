@@ -1,0 +1,37 @@
+"""What there is to run on, and what an autoscaler would bring."""
+
+from __future__ import annotations
+
+import pytest
+
+from ganlib.cluster.devices import Devices
+from ganlib.config import ClusterConfig
+from ganlib.errors import ConfigError
+
+TWO = ClusterConfig(workers=2, threads=1)
+
+
+def test_what_is_up_is_what_there_is() -> None:
+    found = Devices.among({"CPU": 4.0, "GPU": 1.0}, TWO)
+    assert (found.kind, found.cpus, found.gpus) == ("cuda", 4, 1)
+    assert found.workers(2, batch=64) == 1
+    with pytest.raises(ConfigError, match="Ray has 0"):
+        Devices.among({}, TWO).workers(2, batch=64)
+
+
+def test_nodes_that_come_when_they_are_asked_for_are_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A cluster that has scaled to nothing has neither CPU nor GPU."""
+    monkeypatch.setenv("GANLIB_RAY_CPUS", "64")
+    monkeypatch.setenv("GANLIB_RAY_GPUS", "8")
+    found = Devices.among({}, TWO)
+    assert (found.kind, found.cpus, found.gpus) == ("cuda", 64, 8)
+    assert found.workers(2, batch=64) == 2
+    assert found.of_worker() == {"CPU": 1.0, "GPU": 1.0}
+
+
+def test_a_promise_that_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANLIB_RAY_GPUS", "eight")
+    with pytest.raises(ConfigError, match="GANLIB_RAY_GPUS='eight'"):
+        Devices.among({"CPU": 4.0}, TWO)
