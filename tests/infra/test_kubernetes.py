@@ -159,8 +159,8 @@ def test_the_head_is_told_what_its_autoscaler_may_bring(place: str) -> None:
 @pytest.mark.parametrize("place", PLACES)
 def test_prefects_page_asks_where_the_browser_is(place: str) -> None:
     """By itself it would be told the address that the server listens on, 0.0.0.0."""
-    (server,) = [one for one in rendered(place)
-                 if (one["kind"], one["metadata"]["name"]) == ("Deployment", "prefect")]  # fmt: skip
+    by_name = {(one["kind"], one["metadata"]["name"]): one for one in rendered(place)}
+    server = by_name["Deployment", "prefect"]
     told = {one["name"]: one.get("value") for one in next(containers(server))["env"]}
     readme = (ROOT / "infra" / "README.md").read_text()
     assert told["PREFECT_UI_API_URL"] == "http://localhost:4200/api"
