@@ -382,7 +382,16 @@ def read_manifest(path: Path) -> dict[str, Any]:
             where=str(path),
             hint=MEND,
         )
+    for name in _named_files(content):
+        if not name or name != Path(name).name or name.startswith("."):
+            raise Damaged(f"{path} names a file that is not beside it: {name!r}", where=str(path))
     return content
+
+
+def _named_files(content: dict[str, Any]) -> list[str]:
+    """All files that are read, or written when the set is fetched."""
+    tables = [content[kind]["table"] for kind in ("skipped", "duplicates")]
+    return [*(shard["file"] for shard in content["shards"]), content["index"]["file"], *tables]
 
 
 def _checksum(content: dict[str, Any]) -> str:

@@ -51,7 +51,7 @@ def checks(home: Path | str | None = None, storage: str | None = None) -> tuple[
     there = (place / "home.json").exists()
     asked = Asked(
         storage=os.environ.get("GANLIB_MIRROR", "") if storage is None else storage,
-        mlflow=os.environ.get("MLFLOW_TRACKING_URI", ""),
+        mlflow=reach.without_login(os.environ.get("MLFLOW_TRACKING_URI", "")),
         home=str(place) if there else "",
         versions=versions(),
     )

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ganlib.errors import GanlibError, NotFound, StorageError
 from ganlib.storage import Home
@@ -30,8 +31,22 @@ PERMANENT = frozenset(
 
 
 def tracking_uri(home: Home) -> str:
-    """`MLFLOW_TRACKING_URI` if it is set, else the sqlite file of the home."""
+    """`MLFLOW_TRACKING_URI` if it is set, else the sqlite file of the home.
+
+    A name and password in it move to MLflow's own variables, since URIs are shown and kept.
+    """
+    _part_login()
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home.mlflow_db}"
+
+
+def _part_login() -> None:
+    parts = urlsplit(os.environ.get("MLFLOW_TRACKING_URI", ""))
+    login, at, server = parts.netloc.rpartition("@")
+    if at and parts.scheme in ("http", "https"):
+        name, _, password = login.partition(":")
+        os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(name)
+        os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(password)
+        os.environ["MLFLOW_TRACKING_URI"] = urlunsplit(parts._replace(netloc=server))
 
 
 def is_own(home: Home, uri: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ import torch
 
 from ganlib.config import DataConfig
 from ganlib.data import Dataset, prepare
+from ganlib.data.dataset import write_manifest
 from ganlib.data.decode import Shape
 from ganlib.data.pool import DecodingPool
 from ganlib.errors import Damaged, NotFound
@@ -288,6 +290,23 @@ def test_a_damaged_manifest_is_named_and_made_again(
     assert "prepare --fresh" in caught.value.hint
     prepare(config, dataset.folder, workers=1)
     assert Dataset.open(dataset.folder, dataset.fingerprint).counts == dataset.counts
+
+
+@pytest.mark.parametrize("place", ["shards", "index", "skipped", "duplicates"])
+def test_names_in_a_manifest_stay_in_its_folder(
+    prepared: tuple[DataConfig, Dataset], place: str
+) -> None:
+    """Written by who can write there, with the right checksum."""
+    dataset = prepared[1]
+    for name in ("../outside", "/etc/passwd", "shards/../../outside", ".hidden", ""):
+        content = json.loads(json.dumps(dataset.manifest))
+        if place == "shards":
+            content["shards"][0]["file"] = name
+        else:
+            content[place]["file" if place == "index" else "table"] = name
+        write_manifest(dataset.folder, content)
+        with pytest.raises(Damaged, match="names a file that is not beside it"):
+            Dataset.open(dataset.folder, dataset.fingerprint)
 
 
 def test_what_was_never_prepared_is_not_found(prepared: tuple[DataConfig, Dataset]) -> None:

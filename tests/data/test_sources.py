@@ -6,6 +6,7 @@ import gzip
 import io
 import shutil
 import struct
+import zipfile
 from pathlib import Path
 from typing import Any, get_args
 
@@ -29,6 +30,7 @@ from ganlib.data import Dataset, prepare, source_state
 from ganlib.data.sources.arrays import ArraySource
 from ganlib.data.sources.cifar10 import BINARY, CLASSES, RECORD, JpegSource
 from ganlib.data.sources.digits import DigitsSource
+from ganlib.data.sources.forward import ArrayFile
 from ganlib.errors import ConfigError, DataError
 
 
@@ -186,6 +188,23 @@ def test_cifar_10_binary(tmp_path: Path) -> None:
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (30, 9, 12, 3), dtype=np.uint8)
 LABELS = np.arange(30) % 3
+
+
+@pytest.mark.parametrize("form", ["npy", "npz"])
+def test_a_header_that_claims_more_than_there_is_takes_no_room(tmp_path: Path, form: str) -> None:
+    """A terabyte in 128 bytes: refused before anything of that size is asked for."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "|u1", "fortran_order": False, "shape": (10**6, 1000, 1000, 1)}
+    )
+    path = tmp_path / f"set.{form}"
+    if form == "npy":
+        path.write_bytes(header.getvalue())
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("images.npy", header.getvalue())
+    with pytest.raises(DataError, match="it ends after 0 of the 1,000,000,000,000 bytes it claims"):
+        ArrayFile(path, "images" if form == "npz" else None)
 
 
 @pytest.mark.parametrize("form", ["npz", "compressed", "npy", "folder", "texts"])

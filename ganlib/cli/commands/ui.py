@@ -71,11 +71,12 @@ def _start(
     from flows import server
     from ganlib import api
     from ganlib.cli import reaching
+    from ganlib.tracking.connection import tracking_uri
 
     click.echo("starting MLflow and Prefect", err=True)
     reaching.settle(home.root)
     running: list[Child] = []
-    tracking = os.environ.get("MLFLOW_TRACKING_URI", "")
+    tracking = tracking_uri(home)
     if not tracking.startswith("http"):
         one, tracking = _mlflow(home, stack, mlflow_port)
         running.append(one)

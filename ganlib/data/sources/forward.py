@@ -6,6 +6,7 @@ N images, H W pixels, C channels.
 from __future__ import annotations
 
 import gzip
+import math
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -86,6 +87,7 @@ class ArrayFile:
                 )
                 self.shape, fortran, self.dtype = read(file)
                 self.offset = file.tell()
+                there = self._size() - self.offset
         except KeyError:
             raise DataError(
                 f"{path} has no member {member!r}",
@@ -97,7 +99,16 @@ class ArrayFile:
         if fortran or self.dtype.hasobject:
             kind = "objects" if self.dtype.hasobject else "columns first (Fortran order)"
             raise DataError(f"{self.title} holds {kind}", where=str(path))
+        claimed = math.prod(self.shape) * self.dtype.itemsize
+        if claimed > there:  # before room is taken for it
+            raise broken(path, f"it ends after {there:,} of the {claimed:,} bytes it claims")
         self._bytes = Forward(path, self._open, self.offset)
+
+    def _size(self) -> int:
+        if self.member is None:
+            return self.path.stat().st_size
+        with zipfile.ZipFile(self.path) as archive:
+            return archive.getinfo(f"{self.member}.npy").file_size
 
     def _open(self) -> Any:
         if self.member is None:
