@@ -58,6 +58,8 @@ __all__ = [
     "predict",
     "prepare",
     "promote",
+    "pull",
+    "push",
     "ready",
     "recipes",
     "releases",
@@ -500,6 +502,27 @@ def doctor(
     from ganlib.stages import doctor as stage
 
     return stage.doctor(home, from_worker=from_worker, storage=storage)
+
+
+def push(uri: str | None = None, *, home: Path | str | None = None) -> values.Mirroring:
+    """Data, records, models, reports, journals and snapshots of a home to s3://bucket/prefix.
+
+    By default that of `GANLIB_MIRROR`. What is there already is not copied, and nothing is removed.
+    Raises ConfigError without a place, StorageError.
+    """
+    from ganlib.stages import mirror
+
+    return mirror.push(Home.existing(home), uri)
+
+
+def pull(uri: str | None = None, *, home: Path | str | None = None) -> values.Mirroring:
+    """The same back into a home at the path it had, each file checked.
+
+    Raises ConfigError, NotFound where nothing was pushed, Damaged, StorageError.
+    """
+    from ganlib.stages import mirror
+
+    return mirror.pull(Home.open(home), uri)
 
 
 def gc(

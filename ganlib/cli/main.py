@@ -32,6 +32,7 @@ COMMANDS = {
     "logs": (f"{HERE}.control:logs", "What a run said."),
     "schedule": (f"{HERE}.schedule:schedule", "Run pipelines by the clock."),
     "ui": (f"{HERE}.ui:ui", "MLflow's and Prefect's pages, on this machine only."),
+    "mirror": (f"{HERE}.mirror:mirror", "A home's work in a bucket, and back."),
     "gc": (f"{HERE}.gc:gc", "Remove from the home what nothing reaches any more."),
     "doctor": (f"{HERE}.doctor:doctor", "Check this machine and name the one setting to fix."),
     "bench": (f"{HERE}.bench:bench", "Measurements anyone can repeat."),

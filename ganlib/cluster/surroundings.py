@@ -53,6 +53,8 @@ def of_workers(threads: int) -> dict[str, str]:
     """What every worker process is started with; one set for all, so that Ray may share them."""
     places = [os.getcwd(), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     passed = {name: os.environ.get(name, value) for name, value in WORKERS.items()}
+    if mirror := os.environ.get("GANLIB_MIRROR"):
+        passed["GANLIB_MIRROR"] = mirror
     return {
         **passed,
         "OMP_NUM_THREADS": str(threads),

@@ -433,6 +433,16 @@ class Check(Config):
     fix: str = ""
 
 
+class Mirroring(Config):
+    """What was copied to or from a bucket; `kept` files were there already."""
+
+    uri: str
+    files: int
+    snapshots: int
+    bytes: int
+    kept: int
+
+
 class StageForecast(Config):
     stage: str
     seconds: float

@@ -7,17 +7,20 @@ from ganlib.storage.locks import holding
 from ganlib.storage.s3 import S3Reader
 from ganlib.storage.s3_store import S3Store
 from ganlib.storage.stores import LocalStore, MemoryStore, Store, open_store
+from ganlib.storage.twins import Mirrored, mirrored
 
 __all__ = [
     "Cache",
     "Home",
     "LocalStore",
     "MemoryStore",
+    "Mirrored",
     "S3Reader",
     "S3Store",
     "Store",
     "default_cache",
     "holding",
+    "mirrored",
     "open_store",
     "read_json",
     "write_bytes",

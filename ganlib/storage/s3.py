@@ -148,7 +148,7 @@ class S3Reader:
     def _client(self) -> Any:
         with self._lock:
             if self._made is None:
-                self._made = _connect()
+                self._made = connect()
             return self._made
 
     def _insist(
@@ -200,7 +200,8 @@ class _Patience:
         return True
 
 
-def _connect() -> Any:
+def connect() -> Any:
+    """A client of the server that AWS's variables name. Raises ConfigError."""
     import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError

@@ -18,7 +18,7 @@ from ganlib.data import Dataset, Images, StoredImages, open_images, open_set
 from ganlib.determinism import Replicas
 from ganlib.errors import ConfigError, Diverged, NotFinite
 from ganlib.models import load_model
-from ganlib.storage import open_store, write_json
+from ganlib.storage import mirrored, write_json
 from ganlib.training import evaluators, forensics, precision, rescue
 from ganlib.training.beside import Beside
 from ganlib.training.classifier_task import ClassifierTask
@@ -284,7 +284,7 @@ def begin(
         tracker=tracker,
         train=train,
         snapshots=Snapshots(
-            open_store(str(Path(spec.run_folder) / "snapshots")), config.cadence.keep_snapshots
+            mirrored(Path(spec.run_folder) / "snapshots"), config.cadence.keep_snapshots
         ),
         belongs=belongs_to(spec)
         | {"precision": arithmetic.name, "device": device.type, "compiled": task.passes.facts},

@@ -11,6 +11,7 @@ from ganlib.cli.commands.bench_collapse import collapse
 from ganlib.cli.commands.bench_detector import detector
 from ganlib.cli.commands.bench_gans import gans
 from ganlib.cli.commands.bench_rescue import rescue
+from ganlib.cli.commands.bench_storage import storage
 from ganlib.cli.commands.bench_watch import watch
 from ganlib.cli.options import EPILOG, Options, common, data_folders
 from ganlib.cli.output import Answer
@@ -30,6 +31,7 @@ bench.add_command(collapse)
 bench.add_command(detector)
 bench.add_command(gans)
 bench.add_command(rescue)
+bench.add_command(storage)
 bench.add_command(watch)
 
 
