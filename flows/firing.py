@@ -23,6 +23,7 @@ MOST = 1000
 """Prefect's own limit of how many dates it looks at."""
 
 DAYS_AHEAD = 400
+AROUND, AROUND_MOST, CLOSELY = timedelta(hours=30), 100, timedelta(hours=2)
 
 
 class Firing(Config):
@@ -50,16 +51,16 @@ def fire_times(schedule: Schedule, start: datetime, count: int) -> list[datetime
 
 
 def between(schedule: Schedule, start: datetime, end: datetime) -> list[datetime]:
-    """All from `start` to `end`, both included. Raises ConfigError for more than 1,000."""
-    begins = start.astimezone(UTC)
-    found = [at for at in _dates(schedule, start=start, end=end) if at.astimezone(UTC) >= begins]
+    """All from `start` to `end`, both included. Raises ConfigError for 1,000 or more."""
+    found = _dates(schedule, start=start, end=end)
     if len(found) >= MOST:
         raise ConfigError(
             f"{schedule.name} fires {MOST:,} times or more between {start} and {end}",
             where="--from",
             hint="give a shorter time",
         )
-    return found
+    begins = start.astimezone(UTC)
+    return [at for at in found if at.astimezone(UTC) >= begins]
 
 
 def days(schedule: Schedule, first: date, last: date) -> tuple[datetime, datetime]:
@@ -114,11 +115,16 @@ def fates_of(
 
 
 def clock_changes(schedule: Schedule, start: datetime) -> list[ClockChange]:
-    """The changes of the zone's clock in the next 400 days, with the firings around each."""
+    """The changes of the zone's clock in the next 400 days, with the firings around each.
+
+    Of a day or more before and after, or of two hours where those are too many to be looked at.
+    """
     found: list[ClockChange] = []
     for at, shift in _shifts(schedule.timezone, start):
         utc = at.astimezone(UTC)
-        dates = between(schedule, utc - timedelta(hours=30), utc + timedelta(hours=30))
+        dates = _dates(schedule, start=utc - AROUND, end=utc + AROUND)
+        if len(dates) > AROUND_MOST:
+            dates = between(schedule, utc - CLOSELY, utc + CLOSELY)
         firings = tuple(
             Firing(at=one, utc=one.astimezone(UTC), note=_note(schedule, one)) for one in dates
         )
@@ -161,6 +167,7 @@ def _next_on_the_wall(schedule: Schedule, wall: datetime) -> datetime:
 
 
 def _dates(schedule: Schedule, **bounds: Any) -> list[datetime]:
+    """Raises ConfigError for a cron that is none, and for one that names a day no calendar has."""
     from prefect.server.schemas.schedules import CronSchedule
     from pydantic import ValidationError
 
@@ -173,7 +180,14 @@ def _dates(schedule: Schedule, **bounds: Any) -> list[datetime]:
             hint="minute hour day month weekday, as '0 2 * * *'",
         ) from None
     found = (_plain(at, schedule.timezone) for at in rule._get_dates_generator(**bounds))
-    return sorted(found, key=datetime.timestamp)
+    try:
+        return sorted(found, key=datetime.timestamp)
+    except (ValueError, OverflowError):  # croniter's search of fifty years, or the year 9999
+        raise ConfigError(
+            f"cron={schedule.cron!r} has no date to fire at",
+            where="cron",
+            hint="the 30th of February, for instance, never comes",
+        ) from None
 
 
 def _plain(at: datetime, timezone: str) -> datetime:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -91,6 +91,31 @@ def withdraw(name: str) -> bool:
     return found is not None
 
 
+def withdraw_gone(home: Path, names: Collection[str]) -> list[str]:
+    """Delete what this home once had our own pool run under none of `names`; what it was.
+
+    A schedule was removed, or given to another pool, while no server was there to be told.
+    """
+    from prefect.client.schemas.filters import (
+        FlowFilter,
+        FlowFilterName,
+        WorkPoolFilter,
+        WorkPoolFilterName,
+    )
+
+    with _client() as client:
+        found = client.read_deployments(
+            flow_filter=FlowFilter(name=FlowFilterName(any_=[deployments.FLOW])),
+            work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL])),
+            limit=PAGE,
+        )
+        gone = [one for one in found
+                if one.parameters.get("home") == str(home) and one.name not in names]  # fmt: skip
+        for one in gone:
+            client.delete_deployment(one.id)
+    return [one.name for one in gone]
+
+
 def backfill(
     schedule: Schedule, dates: Sequence[datetime], *, tag: str = BACKFILLED
 ) -> list[Dated]:
@@ -116,7 +141,7 @@ def backfill(
                     name=f"{schedule.name} {date:%Y-%m-%d %H:%M}",
                     state=Scheduled(scheduled_time=utc, message=f"{tag.capitalize()}."),
                     tags=[tag],
-                    idempotency_key=f"{schedule.name} {utc.isoformat()}",
+                    idempotency_key=f"{deployment.id} {utc.isoformat()}",
                 )
             state = run.state.name if run.state else ""
             done.append(Dated(date=date, run=str(run.id), state=state, made=made))

@@ -22,6 +22,7 @@ from ganlib.storage import read_json, write_json
 Overlap = Literal["skip", "queue", "cancel"]
 CatchUp = Literal["latest", "all", "none"]
 Retrain = Literal["new-data", "always"]
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 POOL = "ganlib"
 """The work pool of `ganlib schedule serve`."""
 SKIPPED, NOT_PROMOTED = "Skipped", "NotPromoted"
@@ -32,7 +33,7 @@ COLLAPSED, DIVERGED = "Collapsed", "Diverged"
 class Schedule(Config):
     """`since` is when it was added, or resumed last: nothing before it was ever missed."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")
+    name: str = Field(pattern=NAME)
     config: PipelineConfig
     cron: str = Field(description="five fields: minute, hour, day, month, weekday")
     timezone: str = "UTC"
@@ -71,19 +72,28 @@ def kept(home: Path) -> tuple[Schedule, ...]:
     return tuple(_read(path) for path in sorted(folder(home).glob("*.json")))
 
 
+def names(home: Path) -> list[str]:
+    """Of all that are kept, those too whose file cannot be read."""
+    return sorted(path.stem for path in folder(home).glob("*.json"))
+
+
 def named(home: Path, name: str) -> Schedule:
     """Raises NotFound with the names there are."""
+    return _read(_file(home, name))
+
+
+def _file(home: Path, name: str) -> Path:
     path = folder(home) / f"{name}.json"
-    if "/" in name or not path.is_file():
-        names = [schedule.name for schedule in kept(home)]
-        close = difflib.get_close_matches(name, names, n=1)
+    if not re.match(NAME, name) or not path.is_file():
+        there = names(home)
+        close = difflib.get_close_matches(name, there, n=1)
         raise NotFound(
             f"there is no schedule {name!r} in {home}",
             where=name,
             hint=(f"did you mean {close[0]}? " if close else "")
-            + (f"schedules: {', '.join(names)}" if names else "ganlib schedule add makes one"),
+            + (f"schedules: {', '.join(there)}" if there else "ganlib schedule add makes one"),
         )
-    return _read(path)
+    return path
 
 
 def keep(home: Path, schedule: Schedule) -> Schedule:
@@ -92,11 +102,9 @@ def keep(home: Path, schedule: Schedule) -> Schedule:
     return schedule
 
 
-def forget(home: Path, name: str) -> Schedule:
-    """Raises NotFound as `named` does."""
-    schedule = named(home, name)
-    (folder(home) / f"{name}.json").unlink()
-    return schedule
+def forget(home: Path, name: str) -> None:
+    """One that cannot be read as well. Raises NotFound as `named` does."""
+    _file(home, name).unlink()
 
 
 def changed(schedule: Schedule, **changes: Any) -> Schedule:

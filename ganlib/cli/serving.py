@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ganlib.cli.output import Answer
+from ganlib.errors import Busy, GanlibError
+from ganlib.storage import holding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rich.console import Console
+
+    from flows.schedules import Schedule
 
 LOOK_S, AGAIN_S, DEAD_S = 1.0, 10.0, 60.0
 
@@ -60,9 +65,10 @@ def _start(
     home: Path, stack: ExitStack, port: int, at_once: int
 ) -> tuple[str, list[Callable[[], None]], list[dict[str, Any]]]:
     from flows import orders, remains, server, settings
-    from flows.schedules import POOL
+    from flows.schedules import POOL, names
     from ganlib.cli.children import child
 
+    stack.enter_context(_alone(home))
     click.echo("starting Prefect", err=True)
     settings.apply(home)
     running = server.start(home, pages=True, port=port)
@@ -70,7 +76,8 @@ def _start(
     running.wait()
     # What a power cut left running would keep its schedule's one place for minutes.
     remains.close_dead(home, "")
-    told = _tell(home)
+    told = _tell(home, names(home))
+    orders.withdraw_gone(home, _ours(home))
     command = [sys.executable, "-P", "-m", "prefect", "worker", "start", "--pool", POOL]
     command += ["--type", "process", "--limit", str(at_once), "--install-policy", "never"]
     path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), os.getcwd()]))
@@ -81,12 +88,15 @@ def _start(
 
 
 def _keep_up(home: Path, seen: dict[str, int]) -> dict[str, int]:
-    """Tell of what changed; what runs meanwhile is not ended by a server that does not listen."""
+    """Tell of what changed and of nothing else, which may be paused in Prefect's page.
+
+    What runs meanwhile is not ended by a server that does not listen.
+    """
     now = _files(home)
     if now == seen:
         return seen
     try:
-        _tell(home)
+        _tell(home, [name for name, written in now.items() if seen.get(name) != written])
     except Exception as error:
         click.echo(f"a changed schedule could not be told, and will be again: {error}", err=True)
         time.sleep(AGAIN_S)
@@ -94,21 +104,53 @@ def _keep_up(home: Path, seen: dict[str, int]) -> dict[str, int]:
     return now
 
 
-def _tell(home: Path) -> list[dict[str, Any]]:
-    """Deploy what our pool runs, and make the runs that were missed."""
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Two servers on one database would both make its runs. Raises Busy naming the other."""
+    try:
+        with holding(home / "locks" / "serve.lock", "serving schedules"):
+            yield
+    except Busy as error:
+        raise Busy(error.message, where=error.where, hint="one serves them all") from None
+
+
+def _tell(home: Path, names: Iterable[str]) -> list[dict[str, Any]]:
+    """Deploy those that our pool runs, and make the runs that were missed."""
     from flows import orders
-    from flows.schedules import POOL, kept
+    from flows.schedules import POOL
 
     told = []
-    for schedule in kept(home):
-        if schedule.work_pool == POOL:
+    for name in names:
+        schedule = _read(home, name)
+        if schedule is not None and schedule.work_pool == POOL:
             orders.deploy(schedule, home)
             made = orders.catch_up(schedule, datetime.now(UTC))
-            told.append({"name": schedule.name, "caught_up": len(made)})
+            told.append({"name": name, "caught_up": len(made)})
     return told
 
 
+def _ours(home: Path) -> list[str]:
+    """The names of those that our pool runs, or would, if they could be read."""
+    from flows.schedules import POOL, names
+
+    found = {name: _read(home, name, quietly=True) for name in names(home)}
+    return [name for name, one in found.items() if one is None or one.work_pool == POOL]
+
+
+def _read(home: Path, name: str, *, quietly: bool = False) -> Schedule | None:
+    """None of one that cannot be read: the others run all the same."""
+    from flows.schedules import named
+
+    try:
+        return named(home, name)
+    except GanlibError as error:
+        if not quietly:
+            click.echo(f"schedule {name} is left as it was: {error}", err=True)
+        return None
+
+
 def _files(home: Path) -> dict[str, int]:
+    """Name of each schedule -> when it was written."""
     from flows.schedules import folder
 
-    return {path.name: path.stat().st_mtime_ns for path in folder(home).glob("*.json")}
+    return {path.stem: path.stat().st_mtime_ns for path in folder(home).glob("*.json")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from flows import schedules
 from flows.schedules import Schedule
 from ganlib.cli import serving
 from ganlib.config import load_recipe
+from ganlib.errors import Busy
+
+NIGHT = Schedule(name="night", config=load_recipe("digits"), cron="0 2 * * *")
 
 
 def test_a_change_is_told_once_and_again_when_it_could_not_be(
@@ -18,8 +22,8 @@ def test_a_change_is_told_once_and_again_when_it_could_not_be(
     told: list[str] = []
     answers = [ConnectionError("not now"), None]
 
-    def tell(home: Path) -> None:
-        told.append(",".join(one.name for one in schedules.kept(home)))
+    def tell(home: Path, names: Iterable[str]) -> None:
+        told.append(",".join(names))
         if (answer := answers.pop(0)) is not None:
             raise answer
 
@@ -27,10 +31,37 @@ def test_a_change_is_told_once_and_again_when_it_could_not_be(
     monkeypatch.setattr(serving, "AGAIN_S", 0.0)
     seen = serving._files(tmp_path)
     assert serving._keep_up(tmp_path, seen) == seen
-    schedules.keep(tmp_path, Schedule(name="night", config=load_recipe("digits"), cron="0 2 * * *"))
+    schedules.keep(tmp_path, NIGHT)
     assert serving._keep_up(tmp_path, seen) == seen  # not now: it is tried again
     assert "not now" in capsys.readouterr().err
     seen = serving._keep_up(tmp_path, seen)
-    assert set(seen) == {"night.json"}
+    assert set(seen) == {"night"}
     assert serving._keep_up(tmp_path, seen) == seen
-    assert told == ["night", "night"]
+    schedules.keep(tmp_path, schedules.changed(NIGHT, name="day"))
+    answers.append(None)
+    serving._keep_up(tmp_path, seen)
+    assert told == ["night", "night", "day"]  # night may be paused in Prefect's page
+
+
+def test_one_serves_a_home(tmp_path: Path) -> None:
+    with serving._alone(tmp_path), pytest.raises(Busy, match="serving schedules"):
+        serving.serve(tmp_path, 0, 1)
+
+
+def test_one_that_cannot_be_read_keeps_no_other_from_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from flows import orders
+
+    deployed: list[str] = []
+    monkeypatch.setattr(orders, "deploy", lambda one, home: deployed.append(one.name))
+    monkeypatch.setattr(orders, "catch_up", lambda one, now: [])
+    for name, pool in (("broken", "ganlib"), ("night", "ganlib"), ("away", "gpu")):
+        schedules.keep(tmp_path, schedules.changed(NIGHT, name=name, work_pool=pool))
+    (schedules.folder(tmp_path) / "broken.json").write_text("{")
+    serving._tell(tmp_path, schedules.names(tmp_path))
+    assert deployed == ["night"]
+    assert "schedule broken is left as it was" in capsys.readouterr().err
+    assert serving._ours(tmp_path) == ["broken", "night"]
+    schedules.forget(tmp_path, "broken")
+    assert schedules.names(tmp_path) == ["away", "night"]

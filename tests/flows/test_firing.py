@@ -99,9 +99,17 @@ def test_what_cannot_fire_is_refused_with_the_setting() -> None:
     with pytest.raises(ConfigError, match="cron=") as caught:
         firing.fire_times(night("61 2 * * *"), datetime.now(UTC), 1)
     assert caught.value.where == "cron"
+    with pytest.raises(ConfigError, match="no date to fire at"):
+        firing.fire_times(night("0 2 30 2 *"), datetime.now(UTC), 1)
     with pytest.raises(ConfigError, match="1,000 times"):
         firing.between(
             night("* * * * *"),
             datetime(2026, 1, 1, tzinfo=UTC),
             datetime(2026, 1, 2, tzinfo=UTC),
         )
+
+
+def test_what_fires_every_minute_is_simulated_across_a_change_too() -> None:
+    often = night("* * * * *", timezone="Europe/Berlin")
+    (change,) = firing.clock_changes(often, datetime(2026, 10, 1, tzinfo=UTC))[:1]
+    assert 100 < len(change.firings) <= 4 * 60 + 1

@@ -208,3 +208,24 @@ def test_a_schedule_that_is_gone_is_gone(prefect_home: Path, night: Schedule) ->
     assert not orders.withdraw(night.name)
     with pytest.raises(NotFound, match="not on this Prefect server"):
         orders.backfill(night, [datetime(2026, 10, 20, tzinfo=UTC)])
+
+
+def test_what_was_removed_while_no_server_was_there_runs_no_more(
+    prefect_home: Path, night: Schedule, tmp_path: Path
+) -> None:
+    make_due(night, datetime.now(UTC), datetime.now(UTC) + timedelta(days=3))
+    assert orders.withdraw_gone(tmp_path, []) == []  # another home's
+    assert orders.withdraw_gone(prefect_home, [night.name]) == []
+    assert orders.withdraw_gone(prefect_home, []) == [night.name]
+    assert not orders.withdraw(night.name)
+
+
+def test_a_schedule_made_anew_has_runs_of_its_own(prefect_home: Path, night: Schedule) -> None:
+    date = datetime(2026, 10, 20, 0, 30, tzinfo=UTC)
+    (before,) = orders.backfill(night, [date])
+    orders.withdraw(night.name)
+    orders.deploy(night, prefect_home)
+    (after,) = orders.backfill(night, [date])
+    assert before.made
+    assert after.made
+    assert before.run != after.run

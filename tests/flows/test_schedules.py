@@ -27,7 +27,7 @@ def test_what_is_kept_is_read_back_and_forgotten(tmp_path: Path) -> None:
     assert schedules.kept(tmp_path) == (two,)
 
 
-@pytest.mark.parametrize("name", ["nihgt", "../night", ""])
+@pytest.mark.parametrize("name", ["nihgt", "../night", "", "night" * 100])
 def test_a_name_that_is_none_is_told_with_those_there_are(tmp_path: Path, name: str) -> None:
     schedules.keep(tmp_path, Schedule(**GOOD))
     with pytest.raises(NotFound, match="there is no schedule") as caught:
@@ -41,6 +41,8 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     file.write_text(file.read_text()[:50])
     with pytest.raises(Damaged, match=r"night\.json"):
         schedules.kept(tmp_path)
+    with pytest.raises(NotFound, match="'day'"):
+        schedules.named(tmp_path, "day")
 
 
 @pytest.mark.parametrize(

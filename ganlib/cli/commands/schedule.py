@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,8 @@ from ganlib.cli import reaching
 from ganlib.cli.commands.notify import notify
 from ganlib.cli.options import EPILOG, Options, common
 from ganlib.cli.output import Answer
-from ganlib.errors import ConfigError
+from ganlib.cli.times import Day, span
+from ganlib.errors import ConfigError, Damaged
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from flows.firing import Firing
     from flows.schedules import Schedule
 
-DAY = click.DateTime(formats=["%Y-%m-%d"])
-UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 NEXT = 3
 
 
@@ -159,24 +157,31 @@ def resume(options: Options, name: str) -> Answer:
 @common
 @click.argument("name")
 def remove(options: Options, name: str) -> Answer:
-    """Forget schedule NAME, and its runs to come; what it made stays."""
+    """Forget schedule NAME, and its runs to come; what it made stays.
+
+    One whose file is damaged as well. Where no server is there to be told, the next
+    `ganlib schedule serve` forgets it.
+    """
     options.unused()
     from flows import orders, schedules
     from ganlib.storage import Home
 
     home = Home.existing(options.place).root
-    gone = schedules.named(home, name)
+    try:
+        gone = _plain(schedules.named(home, name))
+    except (ConfigError, Damaged):
+        gone = {"name": name}
     with reaching.server(home) as api_url:
         told = bool(api_url) and orders.withdraw(name)
     schedules.forget(home, name)
-    result = {"schedule": _plain(gone), "server": api_url if told else ""}
+    result = {"schedule": gone, "server": api_url if told else ""}
     return Answer(result, show=lambda console: console.print(f"{name} is removed"))
 
 
 @schedule.command(epilog=EPILOG)
 @common
 @click.argument("name")
-@click.option("--from", "start", type=DAY, help="The first day.  [default: now]")
+@click.option("--from", "start", type=Day(), help="The first day.  [default: now]")
 @click.option("--count", default=30, show_default=True, type=click.IntRange(1, 1000))
 @click.option("--duration", metavar="SPAN", help="How long a run takes, as 90m, 3h or 1d.")
 def simulate(
@@ -198,7 +203,7 @@ def simulate(
     reaching.settle(home)
     wanted = schedules.named(home, name)
     begin = firing.days(wanted, start.date(), start.date())[0] if start else datetime.now(UTC)
-    expected = None if duration is None else _span(duration)
+    expected = None if duration is None else span(duration, "--duration")
     coming = firing.simulate(wanted, begin, count, expected)
     changes = firing.clock_changes(wanted, begin)
 
@@ -224,8 +229,8 @@ def simulate(
 @schedule.command(epilog=EPILOG)
 @common
 @click.argument("name")
-@click.option("--from", "start", type=DAY, required=True, help="The first day.")
-@click.option("--to", "end", type=DAY, required=True, help="The last day, included.")
+@click.option("--from", "start", type=Day(), required=True, help="The first day.")
+@click.option("--to", "end", type=Day(), required=True, help="The last day, included.")
 def backfill(options: Options, name: str, start: datetime, end: datetime) -> Answer:
     """One run of NAME for each of its dates from one day to another, in its timezone.
 
@@ -357,12 +362,3 @@ def _table(console: Console, title: str, firings: Iterable[Firing]) -> None:
 
     rows = [(_when(f.at), f"{f.utc:%Y-%m-%d %H:%M}", f.outcome, f.note) for f in firings]
     tables.show(console, ("fires", "UTC", "what becomes of it", ""), rows, title=title)
-
-
-def _span(text: str) -> timedelta:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([mhd])", text.strip())
-    if not found or float(found[1]) == 0:
-        raise ConfigError(
-            f"--duration {text!r} is no span", where="--duration", hint="as 90m, 3h or 1d"
-        )
-    return timedelta(**{UNITS[found[2]]: float(found[1])})
