@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganlib.errors import Busy, Damaged
+from ganlib.errors import Busy, ConfigError, Damaged
 from ganlib.stages import pipelines, records
 from ganlib.stages.records import Record
 from ganlib.stages.status import continuable
@@ -58,8 +58,11 @@ def collect(home: Home, *, keep_runs: int, days: float, delete: bool) -> Collect
     """What would be removed and why the rest stays; with `delete` it is removed.
 
     Raises StorageError while the registry does not answer, since what it holds could not be known,
-    and Busy where something is to be deleted while a run goes on.
+    Busy where something is to be deleted while a run goes on, and ConfigError for days that are no
+    number, than which nothing would be younger.
     """
+    if not days >= 0:
+        raise ConfigError(f"--days is {days:g}", where="--days", hint="a number, 0 or more")
     with holding(home.locks / "pipelines.lock", "removing what nothing reaches", wait=60):
         if delete:
             _nothing_runs(home)

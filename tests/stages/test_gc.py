@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ganlib.config import PipelineConfig
-from ganlib.errors import Busy, StorageError
+from ganlib.errors import Busy, ConfigError, StorageError
 from ganlib.stages import gc, pipelines, records, sessions
 from ganlib.stages.context import Context
 from ganlib.stages.keys import model_fingerprint
@@ -173,6 +173,12 @@ def test_nothing_is_removed_while_the_registry_is_away(
         collect(home, delete=True)
     assert records.read(home, night.gan) is not None
     assert night.folder.is_dir()
+
+
+def test_days_that_are_no_number_are_refused(tmp_path: Path) -> None:
+    """Nothing is younger than that, so all of it would go."""
+    with pytest.raises(ConfigError, match="--days is nan"):
+        collect(Home.open(tmp_path / "home"), days=float("nan"), delete=True)
 
 
 def told_by(name: str, key: str, values: dict[str, object], result: dict[str, object]) -> gc.Stage:
