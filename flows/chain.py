@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field
 
 from flows import publish, remains, tasks
+from flows.schedules import Start
 from ganlib import api, signals
 from ganlib.config import Config, PipelineConfig, overlay
 from ganlib.errors import Collapsed, ConfigError, Diverged, GanlibError
@@ -111,13 +112,15 @@ def run(
     sweeping: bool = True,
     origin: str = "",
     seed: int | None = None,
+    start: Start = "nothing",
 ) -> PipelineResult:
     """All stages up to `until`; finished ones answer from their records.
 
     Wrong values are refused before anything starts, whoever started the flow. The first call
     continues the run that the same command left unfinished. Without `sweeping` the configuration's
     own settings are trained. `origin` is the snapshot, `RUN@CLOCK`, that the GAN goes on from.
-    `seed` is another one for the GAN, after a sweep with the configuration's own.
+    `seed` is another one for the GAN, after a sweep with the configuration's own. With `start` the
+    GAN goes on from the champion where there are new images, or a seed; then nothing is swept.
     """
     place = str(Home.locate(home or None))
     with signals.careful(), remains.noted(Path(place), flow_run_id), api.session(place):
@@ -130,7 +133,7 @@ def run(
             api.check(config, home=place, fresh=fresh, until=until)
             if origin:
                 api.check_snapshot(config, origin, home=place)
-            _stages(progress, where, config, until, sweeping, origin, seed)
+            _stages(progress, where, config, until, sweeping, origin, seed, start)
         result = progress.result()
         api.finish(pipeline, home=place, verdict=result.verdict, description=_sentence(result))
     publish.result(config, result)
@@ -156,6 +159,7 @@ def _stages(
     sweeping: bool,
     origin: str,
     seed: int | None,
+    start: Start,
 ) -> None:
     values, step = progress.values, progress.run
     sweeps_judge = config.sweep.target == "classifier"
@@ -166,6 +170,11 @@ def _stages(
     if until == "prepare":
         return
     api.ready(config, dataset, home=place.home, until=until)
+    if start == "champion":
+        again = seed is not None
+        if begin := api.champion_start(config, dataset, always=again, home=place.home):
+            config, origin, sweeping = begin.config, begin.origin, False
+            logger.info("the GAN goes on from the champion, %s", origin)
     before = time.monotonic()
     values["forecast"] = _foretell(config, dataset, place, until, sweeping)
     values["forecasting"] = time.monotonic() - before

@@ -50,6 +50,7 @@ def definition(schedule: Schedule, home: str = "") -> dict[str, Any]:
             "overlap": schedule.overlap,
             "catch_up": schedule.catch_up,
             "retrain": schedule.retrain,
+            "start": schedule.start,
         },
         "schedules": [
             {

@@ -11,7 +11,7 @@ from prefect.states import Completed
 from flows import admission, chain, remains
 from flows.endings import ended
 from flows.policy import stage_flow
-from flows.schedules import SKIPPED, CatchUp, Overlap, Retrain
+from flows.schedules import SKIPPED, CatchUp, Overlap, Retrain, Start
 from ganlib.config import PipelineConfig
 from ganlib.storage import Home
 
@@ -23,13 +23,14 @@ def scheduled(
     overlap: Overlap = "skip",
     catch_up: CatchUp = "latest",
     retrain: Retrain = "new-data",
+    start: Start = "nothing",
 ) -> Any:
     """As `pipeline`; ends as Completed with the name Skipped, and the reason, when it is left out.
 
     The command is that of `ganlib run`: what one night left unfinished the next one continues.
     Files that were added or changed are trained on; without any, everything is reused, and the gate
     asked again. With `always` the GAN is trained with a seed of the run's date, from the settings
-    that the sweep found.
+    that the sweep found. With `start` at the champion its last snapshot is gone on from.
     """
     # Or the next nights would be skipped for a run whose process is gone.
     remains.close_dead(Home.locate(home or None), flow_run.id)
@@ -46,6 +47,7 @@ def scheduled(
                 command="run",
                 flow_run_id=flow_run.id,
                 seed=seed_of(flow_run.scheduled_start_time) if retrain == "always" else None,
+                start=start,
             )
         )
 

@@ -22,6 +22,7 @@ from ganlib.storage import read_json, write_json
 Overlap = Literal["skip", "queue", "cancel"]
 CatchUp = Literal["latest", "all", "none"]
 Retrain = Literal["new-data", "always"]
+Start = Literal["nothing", "champion"]
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 POOL = "ganlib"
 """The work pool of `ganlib schedule serve`."""
@@ -40,6 +41,7 @@ class Schedule(Config):
     overlap: Overlap = "skip"
     catch_up: CatchUp = "latest"
     retrain: Retrain = "new-data"
+    start: Start = "nothing"
     work_pool: str = Field(default=POOL, min_length=1)
     paused: bool = False
     since: datetime = Field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))

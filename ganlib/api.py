@@ -33,6 +33,7 @@ from typing import Literal
 from ganlib import config as _config
 from ganlib.cluster import holdings as _holdings
 from ganlib.config import PipelineConfig
+from ganlib.stages import champions as _champions
 from ganlib.stages import quality as _quality
 from ganlib.stages import sizes as _sizes
 from ganlib.stages import speeds as _speeds
@@ -43,6 +44,7 @@ from ganlib.storage import Home
 __all__ = [
     "begin",
     "cancel",
+    "champion_start",
     "check",
     "check_data",
     "check_snapshot",
@@ -303,6 +305,20 @@ def snapshot_config(origin: str, *, home: Path | str | None = None) -> PipelineC
     from ganlib.stages import forks
 
     return forks.fork(Home.existing(home), origin).config
+
+
+def champion_start(
+    config: PipelineConfig,
+    dataset: values.DatasetRef,
+    *,
+    always: bool = False,
+    home: Path | str | None = None,
+) -> _champions.Start | None:
+    """The champion's last snapshot as `origin` of `train_gan`, and the configuration to go on with.
+
+    None without a champion, and where it is what these images gave from nothing: train as ever.
+    """
+    return _champions.start(Home.open(home), config, dataset, always=always)
 
 
 def check_snapshot(config: PipelineConfig, origin: str, *, home: Path | str | None = None) -> None:

@@ -49,6 +49,16 @@ def origins(home: Home, dataset: DatasetRef, judge: JudgeRef, model: ModelRef) -
     )
 
 
+def trained(home: Home, fingerprint: str) -> Record | None:
+    """The newest record of a GAN's training that made the generator of that fingerprint."""
+    found = [
+        record
+        for record in _everything(home)
+        if record.stage == "gan" and _inside(record.result, ("model", "fingerprint")) == fingerprint
+    ]
+    return max(found, key=lambda record: record.finished, default=None)
+
+
 def _swept(found: Sequence[Record], gan: Record) -> Record | None:
     """The sweep whose winner the run was given, in the features of the same selector."""
     fits = [

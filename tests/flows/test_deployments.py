@@ -79,7 +79,7 @@ def test_prefect_deploys_the_file_as_the_command_line_would(
     orders.withdraw(schedule.name)
 
 
-@pytest.mark.parametrize("field", ["overlap", "catch_up", "retrain"])
+@pytest.mark.parametrize("field", ["overlap", "catch_up", "retrain", "start"])
 def test_every_rule_reaches_the_flow(field: str) -> None:
     told = deployments.definition(deployments.nightly())
     assert told["parameters"][field] == getattr(deployments.nightly(), field)

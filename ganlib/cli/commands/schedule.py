@@ -62,6 +62,14 @@ def schedule() -> None:
     show_default=True,
     help="Train when files were added or changed, or each time, with a seed of the date.",
 )
+@click.option(
+    "--from",
+    "start",
+    type=click.Choice(["nothing", "champion"]),
+    default="nothing",
+    show_default=True,
+    help="Where training begins: anew, or at the champion's last snapshot.",
+)
 @click.option("--work-pool", help="Whose workers run it.  [default: that of ganlib schedule serve]")
 @click.option("--name", help="What the schedule is called.  [default: the recipe's name]")
 def add(
@@ -72,6 +80,7 @@ def add(
     overlap: str,
     catch_up: str,
     retrain: str,
+    start: str,
     work_pool: str | None,
     name: str | None,
 ) -> Answer:
@@ -83,6 +92,7 @@ def add(
     \b
     ganlib schedule add mnist --cron "0 2 * * *" --timezone Europe/Berlin
     ganlib schedule add flowers/ --cron "30 1 * * 1-5" --overlap queue --catch-up all
+    ganlib schedule add flowers/ --cron "0 3 * * *" --from champion --set gan.budget.images=20000
     ganlib schedule add mine.yaml --cron "0 */6 * * *" --work-pool gpu --name mine-often
     """
     from flows import firing, schedules
@@ -93,7 +103,8 @@ def add(
     config = options.config(target)
     pool = work_pool or schedules.POOL
     tree = {"name": name or config.name, "config": config, "cron": cron, "timezone": timezone}
-    tree |= {"overlap": overlap, "catch_up": catch_up, "retrain": retrain, "work_pool": pool}
+    tree |= {"overlap": overlap, "catch_up": catch_up, "retrain": retrain, "start": start}
+    tree |= {"work_pool": pool}
     wanted = parse(schedules.Schedule, tree)
     home = Home.open(options.place).root
     reaching.settle(home)
