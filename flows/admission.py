@@ -41,12 +41,19 @@ class Run:
 
 
 def reason_to_skip(
-    mine: Run, others: Sequence[Run], now: datetime, *, overlap: Overlap, catch_up: CatchUp
+    mine: Run,
+    others: Sequence[Run],
+    now: datetime,
+    *,
+    overlap: Overlap,
+    catch_up: CatchUp,
+    beside: Sequence[Run] = (),
 ) -> str:
-    """Empty when the run shall run. `others` are those of the same schedule.
+    """Empty when the run shall run. `others` are those of the same schedule, `beside` all that
+    its workers ran.
 
-    A run was *missed* when it is late although none of its schedule ran at the moment it was due:
-    there was no worker then.
+    A run was *missed* when it is late although nothing ran at the moment it was due: there was no
+    worker then.
     """
     if not mine.by_clock:
         return ""
@@ -54,7 +61,8 @@ def reason_to_skip(
     if ran and overlap == "skip":
         return f"the run of {ran[0].due:%Y-%m-%d %H:%M} UTC still ran"
     newer = [run for run in others if run.by_clock and mine.due < run.due <= now]
-    missed = not ran and now - mine.due > GRACE
+    worked = ran or any(_running_at(run, mine.due) for run in beside)
+    missed = not worked and now - mine.due > GRACE
     if newer and (overlap == "cancel" or (missed and catch_up == "latest")):
         return f"that of {max(run.due for run in newer):%Y-%m-%d %H:%M} UTC is due as well"
     if missed and catch_up == "none":
@@ -79,10 +87,10 @@ def ask(flow_run_id: str, *, overlap: Overlap, catch_up: CatchUp) -> str:
         found = client.read_flow_run(flow_run_id)
         if found.deployment_id is None or found.run_count > 1:
             return ""
+        mine, now = _run(found), datetime.now(UTC)
         others = [_run(one) for one in _neighbours(client, found) if one.id != found.id]
-    return reason_to_skip(
-        _run(found), others, datetime.now(UTC), overlap=overlap, catch_up=catch_up
-    )
+        beside = [_run(one) for one in _begun(client, found)] if now - mine.due > GRACE else []
+    return reason_to_skip(mine, others, now, overlap=overlap, catch_up=catch_up, beside=beside)
 
 
 @contextmanager
@@ -152,6 +160,29 @@ def _neighbours(client: Any, run: Any) -> list[Any]:
             expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
         ),
         sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+        limit=NEIGHBOURS,
+    )
+    return found
+
+
+def _begun(client: Any, run: Any) -> list[Any]:
+    """What the workers of its pool had begun when it was due, of any schedule: the newest."""
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterStartTime,
+        WorkPoolFilter,
+        WorkPoolFilterName,
+    )
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    if run.work_pool_name is None:
+        return []
+    found: list[Any] = client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(
+            start_time=FlowRunFilterStartTime(before_=run.expected_start_time)
+        ),
+        work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[run.work_pool_name])),
+        sort=FlowRunSort.START_TIME_DESC,
         limit=NEIGHBOURS,
     )
     return found

@@ -43,6 +43,17 @@ def test_a_run_that_waited_for_the_one_before(
     assert "2026-06-01 02:00 UTC still ran" in reason or not left_out
 
 
+@pytest.mark.parametrize("catch_up", CATCH_UPS)
+def test_a_run_that_waited_for_another_schedules_was_not_missed(catch_up: CatchUp) -> None:
+    """A worker was there, and what it ran took its one place."""
+    mine, now = Run(NIGHTS[1]), NIGHTS[1] + HOUR
+    busy = Run(NIGHTS[1] - HOUR, NIGHTS[1] - HOUR, NIGHTS[1] + HOUR)
+    gone = Run(NIGHTS[0], NIGHTS[0], NIGHTS[0] + HOUR)
+    for beside, missed in ((busy, False), (gone, True)):
+        reason = reason_to_skip(mine, (), now, overlap="skip", catch_up=catch_up, beside=[beside])
+        assert bool(reason) is (missed and catch_up == "none")
+
+
 @pytest.mark.parametrize("skipped", [False, True])
 def test_a_run_that_was_left_out_never_ran(skipped: bool) -> None:
     before = Run(NIGHTS[0], NIGHTS[1] - HOUR, NIGHTS[1] + HOUR, skipped=skipped)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -229,3 +230,23 @@ def test_a_schedule_made_anew_has_runs_of_its_own(prefect_home: Path, night: Sch
     assert before.made
     assert after.made
     assert before.run != after.run
+
+
+def test_what_its_pool_had_begun_by_then_is_found(night: Schedule) -> None:
+    """Of any schedule: it tells that a worker was there."""
+    from prefect.states import Running
+
+    start, end = firing.days(night, date(2026, 10, 20), date(2026, 10, 20))
+    (run,) = make_due(night, start, end)
+    assert admission.ask(str(run.id), overlap="skip", catch_up="none").startswith("missed")
+    with client() as there:
+        there.set_flow_run_state(run.id, Running(), force=True)
+        now = datetime.now(UTC)
+
+        def begun(pool: str | None, due: datetime) -> list[Any]:
+            mine = SimpleNamespace(work_pool_name=pool, expected_start_time=due)
+            return [one.id for one in admission._begun(there, mine)]
+
+        assert run.id in begun(POOL, now + timedelta(minutes=1))
+        assert run.id not in begun(POOL, now - timedelta(days=1))
+        assert begun("elsewhere", now) == begun(None, now) == []
