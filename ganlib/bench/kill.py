@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ganlib.bench.marks import carrying, kill_once
 from ganlib.errors import StageFailed
 from ganlib.storage import read_json, write_json
 
@@ -109,7 +109,7 @@ def _finish(home: Path, recipe: str, settings: tuple[str, ...]) -> dict[str, Any
         "seconds": round(seconds, 1),
         "weights": result["candidate"]["weights"],
         "running": _running(home / "mlflow.db"),
-        "alive": len(_tagged(tag)),
+        "alive": len(carrying(TAG, tag)),
     }
 
 
@@ -126,33 +126,10 @@ def _run_and_kill(home: Path, recipe: str, settings: tuple[str, ...], wait: floa
             process.wait(timeout=wait)
             return True
         except subprocess.TimeoutExpired:
-            while pids := _tagged(tag):
-                for pid in pids:
-                    _kill(pid)
+            while kill_once(TAG, tag):
                 process.poll()
             process.wait()
             return False
-
-
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-
-
-def _tagged(tag: str) -> list[int]:
-    """Living processes that inherited `tag` in their environment: the tree, orphans included."""
-    wanted = f"{TAG}={tag}".encode()
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if wanted in (entry / "environ").read_bytes().split(b"\0"):
-                    found.append(int(entry.name))
-            except OSError:
-                continue
-    return found
 
 
 def _running(database: Path) -> int:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from pydantic import Field
+
 from ganlib.config import Config
 
 Ask = Callable[[str], Any]
@@ -45,6 +47,7 @@ class Release(Config):
     after: Holdings
     seconds_to_stop: float
     seconds: float
+    free: float = Field(description="unix time")
     released: bool
 
     @property

@@ -172,6 +172,7 @@ class JobServer:
             after=after,
             seconds_to_stop=round(stopped or seconds, 2),
             seconds=round(seconds, 2),
+            free=end,
             released=released is not None,
         )
 

@@ -7,17 +7,16 @@ import os
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ganlib.bench.ray_nodes import TOKEN, Nodes, ray_nodes
 from ganlib.cluster import jobs
 from ganlib.cluster.jobs import Job, JobServer
 from ganlib.errors import ConfigError
 from tests.cluster.tiny import until
-from tests.ray_nodes import TOKEN, Nodes, ray_nodes
 from tests.s3 import free_port
 
 HOLDING = """
@@ -126,11 +125,7 @@ def test_ray_shows_nothing_of_our_environment(
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "planted-secret")
     server.submit("p-1.gan-2.1", [sys.executable, "-c", "import os; print(sorted(os.environ))"])
     ended(server, "p-1.gan-2.1")
-    request = urllib.request.Request(
-        f"{nodes.url}/api/jobs/", headers={"Authorization": f"Bearer {TOKEN}"}
-    )
-    with urllib.request.urlopen(request, timeout=30) as response:
-        told = json.load(response)
+    told = nodes.ask("/api/jobs/")
     (mine,) = [one for one in told if one["submission_id"] == "p-1.gan-2.1"]
     assert list(mine["runtime_env"]["env_vars"]) == ["RAY_JOB_STOP_WAIT_TIME_S"]
     assert "planted-secret" not in json.dumps(told)

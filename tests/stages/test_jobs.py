@@ -67,7 +67,13 @@ class Scripted:
     def stop(self, job_id: str, patience_s: float) -> Release:
         self.stopped.append(job_id)
         return Release(
-            job=job_id, before=HELD, after=FREE, seconds_to_stop=1.5, seconds=2.5, released=True
+            job=job_id,
+            before=HELD,
+            after=FREE,
+            seconds_to_stop=1.5,
+            seconds=2.5,
+            free=100.0,
+            released=True,
         )
 
 
