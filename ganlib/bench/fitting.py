@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 from ganlib.bench.truth import Cell, Truth
 from ganlib.collapse import Null, verdicts
@@ -98,10 +99,15 @@ class Replays:
         )
 
     def fitted(self, rows: Iterable[int] | None = None) -> int:
-        """The choice that costs least on these runs, on all if none are named."""
+        """The choice that costs least on these runs, on all if none are named.
+
+        The default where none costs less by more than a standard error (Breiman et al. 1984,
+        section 3.4.3): a threshold that saves two runs of a hundred by chance is not chosen.
+        """
         known = list(range(len(self.runs)) if rows is None else rows)
         costs = [_cost((self.runs[n], told[n]) for n in known) for told in self.told]
-        return costs.index(min(costs))
+        least = min(costs)
+        return 0 if costs[0].of <= least.of + least.error else costs.index(least)
 
     def left_out(self) -> list[int]:
         """For each run the choice that costs least on those of other mechanisms and datasets."""
@@ -118,8 +124,15 @@ def _apart(run: Known, mechanism: str, dataset: str) -> bool:
     return bool(run.cell["mechanism"] != mechanism and run.cell["dataset"] != dataset)
 
 
-def _cost(pairs: Iterable[tuple[Known, Told]]) -> tuple[float, float]:
-    """Misses and false alarms in units of what is allowed of each; then the mean delay."""
+class Cost(NamedTuple):
+    """Misses and false alarms in units of what is allowed of each; the mean delay beside it."""
+
+    of: float
+    delay: float
+    error: float
+
+
+def _cost(pairs: Iterable[tuple[Known, Told]]) -> Cost:
     hits, alarms, delays = [], [], []
     for run, told in pairs:
         if run.truth == "collapsed":
@@ -129,7 +142,17 @@ def _cost(pairs: Iterable[tuple[Known, Told]]) -> tuple[float, float]:
             alarms.append(told.alarm is not None)
     missed = 1 - fmean(hits) if hits else 0.0
     false = fmean(alarms) if alarms else 0.0
-    return missed / (1 - RECALL) + false / FALSE_ALARMS, fmean(delays) if delays else 0.0
+    error = math.hypot(
+        _error(missed, len(hits)) / (1 - RECALL), _error(false, len(alarms)) / FALSE_ALARMS
+    )
+    delay = fmean(delays) if delays else 0.0
+    return Cost(missed / (1 - RECALL) + false / FALSE_ALARMS, delay, error)
+
+
+def _error(share: float, count: int) -> float:
+    """Of a share; with one more of either sort, since of none the error is not nothing."""
+    likely = (share * count + 1) / (count + 2)
+    return math.sqrt(likely * (1 - likely) / max(count, 1))
 
 
 def thresholds(config: DetectorConfig) -> dict[str, Any]:

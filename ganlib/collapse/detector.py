@@ -10,7 +10,7 @@ Scores are 0 as among real samples and fall with variety. Two things are told co
   times the grace.
 
 Signals that go together are read together too (`joint`), with `joint_alarm` in place of `alarm`,
-half as much again for classes. That of variety within classes is stuck where it is half as much
+half as much again for classes and a fifth less for classes over ten readings. That of variety within classes is stuck where it is half as much
 again as its alarm below 0 for half as long again as the grace, and has not come up in that time.
 
 The first `grace` readings are warm-up: what they were is nothing to fall from.
@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ganlib.collapse.joint import CLASSES, WITHIN, Joint
+from ganlib.collapse.joint import CLASSES, SHARES, WITHIN, Joint
 from ganlib.collapse.null import Null
 from ganlib.collapse.past import Past
 from ganlib.collapse.verdict import HEALTHY, WARMING_UP, Verdict
@@ -34,8 +34,8 @@ Reading = tuple[int, Mapping[str, float]]
 
 NOTHING = Null({}, {})
 ENDS = ("least_share",)
-JOINT = {WITHIN: 1.0, CLASSES: 1.5}
-"""Joint alarms that each has to fall: shares of classes scatter more."""
+JOINT = {WITHIN: 1.0, CLASSES: 1.5, SHARES: 0.8}
+"""Joint alarms that each has to fall: shares of classes scatter more, and less over ten readings."""
 AT_ONCE = 2.0  # alarms
 LIKENESS = ("coverage",)
 # Signals of variety that show progress; the share of repeated samples is 1 until they differ.
