@@ -150,9 +150,11 @@ def _cost(pairs: Iterable[tuple[Known, Told]]) -> Cost:
 
 
 def _error(share: float, count: int) -> float:
-    """Of a share; with one more of either sort, since of none the error is not nothing."""
-    likely = (share * count + 1) / (count + 2)
-    return math.sqrt(likely * (1 - likely) / max(count, 1))
+    """Of a share, with two more of either sort (Agresti and Coull 1998): that of none is not 0."""
+    if not count:
+        return 0.0
+    likely = (share * count + 2) / (count + 4)
+    return math.sqrt(likely * (1 - likely) / count)
 
 
 def thresholds(config: DetectorConfig) -> dict[str, Any]:

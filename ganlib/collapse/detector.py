@@ -9,9 +9,10 @@ Scores are 0 as among real samples and fall with variety. Two things are told co
   so low. The least share of a class, which ends at 0, is stuck when it is `alarm` below 0 for three
   times the grace.
 
-Signals that go together are read together too (`joint`), with `joint_alarm` in place of `alarm`,
-half as much again for classes and a fifth less for classes over ten readings. That of variety within classes is stuck where it is half as much
-again as its alarm below 0 for half as long again as the grace, and has not come up in that time.
+Signals that go together are read together too (`joint`), with `joint_alarm` in place of `alarm`:
+half as much again for classes, and a fifth less for classes over ten readings. The mean of variety
+within classes is stuck where it is half as much again as its alarm below 0 for half as long again
+as the grace, and has not come up in that time.
 
 The first `grace` readings are warm-up: what they were is nothing to fall from.
 """
@@ -35,7 +36,7 @@ Reading = tuple[int, Mapping[str, float]]
 NOTHING = Null({}, {})
 ENDS = ("least_share",)
 JOINT = {WITHIN: 1.0, CLASSES: 1.5, SHARES: 0.8}
-"""Joint alarms that each has to fall: shares of classes scatter more, and less over ten readings."""
+"""Joint alarms that each has to fall: shares of classes scatter more, less over ten readings."""
 AT_ONCE = 2.0  # alarms
 LIKENESS = ("coverage",)
 # Signals of variety that show progress; the share of repeated samples is 1 until they differ.

@@ -226,7 +226,7 @@ def test_runs_are_kept_and_the_same_command_goes_on(
     (folder,) = tmp_path.glob("runs-*/digits")
     first, second = (
         json.loads((folder / name / "cell.json").read_text())
-        for name in ("as-the-recipe-stands-3000", "few-images-3000")
+        for name in ("as-the-recipe-stands-4000", "few-images-4000")
     )
     assert (len(first["series"]), len(second["series"])) == (3, 6)
     assert second["series"][:3] == first["series"]
@@ -234,3 +234,12 @@ def test_runs_are_kept_and_the_same_command_goes_on(
     assert Path(second["picture"]).read_bytes()[:4] == b"\x89PNG"
     assert bench()["rows"] == told["rows"]
     assert len(said) == 2
+
+
+def test_what_few_runs_speak_for_by_chance_is_not_chosen() -> None:
+    """One of sixty that a lower alarm alone tells is less than a standard error."""
+    shallow = ([-1, -1, -1, -1, 0, -4.5, -4.5, -4.5], FALLS[1])
+    cells = [cell(*FALLS, collapses=True, turn=450, name=f"run {n}") for n in range(60)]
+    cells.append(cell(*shallow, collapses=True, turn=450, name="shallow"))
+    replays = Replays.of([Known(one, "collapsed", 500) for one in cells])
+    assert replays.fitted() == 0

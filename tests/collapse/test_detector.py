@@ -224,3 +224,13 @@ def test_a_single_reading_without_a_class_is_chance():
     assert {v.state for v in verdicts(series, null)} <= {"healthy", "suspect"}
     gone = [(n, {names[0]: share, names[1]: 0.8}) for n, share in enumerate([0.8] * 6 + [0.0] * 4)]
     assert detect(gone, null).state == "collapsed"
+
+
+def test_a_class_that_is_gone_for_good_is_told_where_no_reading_is_sure():
+    names = ("classes/least_share", "classes/entropy")
+    null = Null(dict.fromkeys(names, 0.8), dict.fromkeys(names, 0.0))
+    dropped = [0.8, 0.7, 0.9, 0.8] * 4 + [0.4, 0.5, 0.3, 0.4] * 4
+    series = [(n, {names[0]: share, names[1]: 0.75}) for n, share in enumerate(dropped)]
+    verdict = detect(series, null)
+    assert (verdict.state, verdict.signals) == ("collapsed", ("joint/shares",))
+    assert detect(series[:18], null).state == "healthy"
