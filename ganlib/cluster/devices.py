@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from ganlib.cluster.session import is_local
 from ganlib.config import ClusterConfig
 from ganlib.errors import ConfigError
 
 AT_MOST = {"CPU": "GANLIB_RAY_CPUS", "GPU": "GANLIB_RAY_GPUS"}
 """What a cluster has when its autoscaler has brought all it may; read by whoever places workers."""
+
+LATE_S, POLL_S = 60.0, 1.0
 
 
 @dataclass(frozen=True)
@@ -27,10 +31,18 @@ class Devices:
 
     @classmethod
     def of(cls, cluster: ClusterConfig) -> Devices:
-        """Of the session under way; raises ConfigError when cuda is asked for and not there."""
+        """Of the session under way; raises ConfigError when cuda is asked for and not there.
+
+        Nodes of a cluster that was joined may come a minute after its head, as when that was lost.
+        """
         import ray
 
-        return cls.among(ray.cluster_resources(), cluster)
+        there, wanted = ray.cluster_resources(), cluster.workers * cluster.threads
+        end = time.monotonic() + (0.0 if is_local() else LATE_S)
+        while max(there.get("CPU", 0), _promised("CPU")) < wanted and time.monotonic() < end:
+            time.sleep(POLL_S)
+            there = ray.cluster_resources()
+        return cls.among(there, cluster)
 
     @classmethod
     def among(cls, there: Mapping[str, float], cluster: ClusterConfig) -> Devices:

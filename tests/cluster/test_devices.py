@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import ray
 
+from ganlib.cluster import devices
 from ganlib.cluster.devices import Devices
 from ganlib.config import ClusterConfig
 from ganlib.errors import ConfigError
@@ -35,3 +37,23 @@ def test_a_promise_that_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("GANLIB_RAY_GPUS", "eight")
     with pytest.raises(ConfigError, match="GANLIB_RAY_GPUS='eight'"):
         Devices.among({"CPU": 4.0}, TWO)
+
+
+@pytest.mark.parametrize(("ours", "cpus"), [(False, 2), (True, 1)])
+def test_a_node_that_is_late_is_waited_for_on_a_cluster_that_was_joined(
+    monkeypatch: pytest.MonkeyPatch, ours: bool, cpus: int
+) -> None:
+    up = iter([{"CPU": 1.0}, {"CPU": 1.0}, {"CPU": 2.0}])
+    monkeypatch.setattr(ray, "cluster_resources", lambda: next(up))
+    monkeypatch.setattr(devices, "is_local", lambda: ours)
+    monkeypatch.setattr(devices, "POLL_S", 0.0)
+    assert Devices.of(TWO).cpus == cpus
+
+
+def test_a_node_that_never_comes_is_not_waited_for_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 1.0})
+    monkeypatch.setattr(devices, "LATE_S", 0.0)
+    with pytest.raises(ConfigError, match="Ray has 1"):
+        Devices.of(TWO).workers(2, batch=64)
