@@ -45,6 +45,7 @@ CONTRACT = {
     ),
     "ui": (),
     "gc": (),
+    "mirror": ("push", "pull"),
     "doctor": (),
     "bench": ("data",),
 }

@@ -36,7 +36,7 @@ def test_a_seed_of_the_date_reaches_the_gan_and_not_the_sweep(
     config = load_recipe("digits")
     progress = chain._Progress("p", "/home", config)
     place = tasks.Place(home="/home", fresh=False, pipeline="p", flow_run_id=None)
-    chain._stages(progress, place, config, "promote", True, "", seed)
+    chain._stages(progress, place, config, "promote", True, "", seed, "nothing")
     assert tuple(seen) == STAGES
     changed = {stage for stage in STAGES if seen[stage] != config}
     assert changed == (set() if seed is None else {"gan", "evaluate", "promote"})
