@@ -25,9 +25,10 @@ Handler = Callable[[int, FrameType | None], object]
 
 
 class Postponed:
-    """Delivers signals to this process again, a moment later."""
+    """Delivers signals to this process again, `delay` seconds later; `sent` counts them."""
 
-    def __init__(self) -> None:
+    def __init__(self, delay: float = AGAIN_S) -> None:
+        self.delay, self.sent = delay, 0
         # Of all queues only this one may be used by a handler that interrupted its very use.
         self._numbers: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._delivering, self._over = threading.Lock(), False
@@ -45,9 +46,10 @@ class Postponed:
 
     def _deliver(self) -> None:
         while (number := self._numbers.get()) is not None:
-            time.sleep(AGAIN_S)
+            time.sleep(self.delay)
             with self._delivering:
                 if not self._over:
+                    self.sent += 1
                     os.kill(os.getpid(), number)
 
 

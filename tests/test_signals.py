@@ -93,3 +93,28 @@ def test_without_anybody_to_deliver_later_a_handler_stays_as_it_is() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with signals.careful():
         assert signal.getsignal(signal.SIGTERM) is before
+
+
+STUCK = """
+import os, signal, sys, threading
+from ganlib.cli import interruption
+
+interruption.STUCK_S = 0.2
+lock = threading.Lock()
+lock.acquire()
+try:
+    with interruption.orderly():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            threading.Event().wait()
+        finally:
+            lock.acquire()
+except KeyboardInterrupt:
+    print("let go", flush=True)
+    os._exit(interruption.EXIT)
+"""
+
+
+def test_what_waits_for_a_lock_while_it_unwinds_is_interrupted_there() -> None:
+    done = subprocess.run([sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (130, "let go\n"), done.stderr

@@ -14,6 +14,8 @@ from typing import Any
 from ganlib import signals
 
 EXIT = 130
+STUCK_S = 60.0
+"""What has not unwound by then waits for a lock that its own interruption left behind."""
 SHOW_CURSOR = "\x1b[?25h"
 
 
@@ -24,15 +26,22 @@ def orderly(words: str = "closing the runs") -> Iterator[None]:
     What is running unwinds: journals are closed as KILLED, Ray is stopped, MLflow is told. The
     signal handlers from before are put back at the end. Ray and Prefect put handlers of their own
     in place for a while; what those raise comes out as KeyboardInterrupt too. One that arrives
-    while the main thread logs or imports waits a moment (`ganlib.signals`).
+    while the main thread logs or imports waits a moment (`ganlib.signals`). If the block has not
+    ended 60 seconds later, it is interrupted once more where it waits, and then again.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     seen: list[int] = []
     owed: list[int] = []  # came once already, and are delivered again
+    overdue: list[int] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
+        if late.sent > len(overdue):
+            overdue.append(number)
+            late.again(number)
+            raised(number, frame)
+            return
         if owed:
             owed.clear()
             raised(number, frame)
@@ -41,6 +50,7 @@ def orderly(words: str = "closing the runs") -> Iterator[None]:
         if len(seen) > 1:
             at_once()
         _say(f"\ninterrupted: {words}; once more to stop at once\n")
+        late.again(number)
         raised(number, frame)
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -59,6 +69,7 @@ def orderly(words: str = "closing the runs") -> Iterator[None]:
 
     before: dict[signal.Signals, Any] = {}
     hook = sys.unraisablehook
+    late = signals.Postponed(STUCK_S)
     try:
         with signals.postponing() as postponed:
             raised = signals.patient(interrupt, again)
@@ -72,6 +83,7 @@ def orderly(words: str = "closing the runs") -> Iterator[None]:
                     raise KeyboardInterrupt from error
                 raise
     finally:
+        late.close()
         sys.unraisablehook = hook
         for one, handler in before.items():
             signal.signal(one, handler)
