@@ -47,6 +47,7 @@ def test_it_reports_both_loops_and_what_limits_them(
     json.dumps(found)
 
 
+@pytest.mark.slow
 def test_layouts_are_measured_in_turns() -> None:
     found = bench_scale("digits", settings=SMALL, rounds=1, seconds=0.3)
     first, *others = found["layouts"]

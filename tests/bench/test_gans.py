@@ -83,6 +83,7 @@ def test_what_is_done_is_not_done_again(
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_a_cell_that_was_cut_goes_on_from_its_snapshot_to_the_same_figures(
     whole: tuple[Path, dict[str, Any]],
     test_data: Path,

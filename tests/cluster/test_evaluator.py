@@ -97,6 +97,7 @@ def test_readings_are_those_of_inside_and_told_in_order(
     assert not (tmp_path / "run" / "evaluating").exists()
 
 
+@pytest.mark.slow
 def test_a_killed_evaluator_is_asked_again(
     tmp_path: Path, digits: Dataset, selector: str, inside: Outcome
 ) -> None:
@@ -108,6 +109,7 @@ def test_a_killed_evaluator_is_asked_again(
     assert_same_outcome(outcome, inside)
 
 
+@pytest.mark.slow
 def test_a_killed_trainer_asks_again_for_what_it_waited_for(
     tmp_path: Path, digits: Dataset, selector: str, inside: Outcome
 ) -> None:
@@ -140,6 +142,7 @@ def test_killed_with_driver_trainer_and_evaluator_it_continues_to_the_same(
     assert_same_outcome(outcome, inside)
 
 
+@pytest.mark.slow
 def test_where_workers_take_all_there_is_it_is_done_inside_and_said(
     tmp_path: Path, digits: Dataset, selector: str
 ) -> None:

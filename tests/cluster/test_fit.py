@@ -70,6 +70,7 @@ def test_a_killed_rank_leaves_no_trace_in_the_weights(tmp_path: Path, digits: Da
     assert not list((tmp_path / "killed").glob("verdicts-*"))
 
 
+@pytest.mark.slow
 def test_one_that_diverges_is_itself_and_the_other_comes_to_its_end(
     tmp_path: Path, digits: Dataset
 ):

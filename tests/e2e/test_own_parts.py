@@ -146,6 +146,7 @@ def test_a_folder_of_pictures_becomes_a_promoted_model(place: Place) -> None:
     assert result["unsent_runs"] == 0
 
 
+@pytest.mark.slow
 def test_an_own_network_goes_the_whole_way(place: Place, second: dict[str, Any]) -> None:
     assert second["build"] == "mynets:generator"
     assert second["verdict"] == "promoted"
@@ -155,11 +156,13 @@ def test_an_own_network_goes_the_whole_way(place: Place, second: dict[str, Any])
     ]
 
 
+@pytest.mark.slow
 def test_each_flow_alone_answers_from_the_records(second: dict[str, Any]) -> None:
     assert set(second["alone"]) == {"train", "sweep", "evaluate", "promote"}
     assert all(all(reused) for reused in second["alone"].values()), second["alone"]
 
 
+@pytest.mark.slow
 def test_the_champion_before_is_champion_again(place: Place, second: dict[str, Any]) -> None:
     assert second["before"].endswith("handwriting-generator/2")
     assert second["champion"].endswith("handwriting-generator/1")

@@ -154,6 +154,7 @@ def test_the_same_again_trains_nothing_and_is_quick(place: Place, first: dict[st
     assert took < 20 * max(1.0, load), f"{took:.0f} s at load {load:.1f} per core"
 
 
+@pytest.mark.slow
 def test_another_learning_rate_reuses_data_and_judge(place: Place, first: dict[str, Any]) -> None:
     change = ("--set", "gan.discriminator.optimiser.learning_rate=5e-4")
     why = place.ganlib("status", str(place.recipe), "--why", "gan", *change)["result"]
