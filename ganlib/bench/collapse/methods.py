@@ -187,7 +187,9 @@ def _best() -> Method:
     .4 and .5. Sines of the coordinates make dimples.
     While the generator's rate is high it jitters, and what the discriminator sees of it on average
     is wider than what it makes: so its rate falls early and far, the discriminator's less, and the
-    second half of the iterations is for the widths to grow back.
+    second half of the iterations is for the widths to grow back. What jitter remains belongs to
+    the widths: a long average of the generator, which takes it away, left them 3 to 6 % narrower,
+    and the noise of a batch half as large about as much.
 
     Tuned on seeds 100 to 112.
     """
@@ -206,11 +208,11 @@ def _best() -> Method:
         spread=0.1,
         signs=10,
         penalties=Penalties(r1=R1(gamma=0.05), r2=R2(gamma=0.05)),
-        smoothing=Smoothing(first=0.7, last=0.015, share=0.33),
+        smoothing=Smoothing(first=0.7, last=0.01, share=0.33),
         standardised=True,
-        batch=128,
+        batch=256,
         iterations=24_000,
         schedule=Step(milestones=milestones, gamma=0.35),
         discriminator_schedule=Step(milestones=milestones, gamma=0.65),
-        ema=200,
+        ema=20,
     )
