@@ -41,14 +41,14 @@ class Folder(Config):
     """A folder with one subfolder per class, or train/val/test above them."""
 
     kind: Literal["folder"] = "folder"
-    path: str = Field(min_length=1)
+    path: str = Field(min_length=1, description="of this machine, or s3://bucket/prefix")
 
 
 class Unlabelled(Config):
     """A folder of images without classes: all below it, or train/val/test above them."""
 
     kind: Literal["unlabelled"] = "unlabelled"
-    path: str = Field(min_length=1)
+    path: str = Field(min_length=1, description="of this machine, or s3://bucket/prefix")
 
 
 class Arrays(Config):

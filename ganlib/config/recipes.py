@@ -42,7 +42,8 @@ def load_recipe(name: str) -> PipelineConfig:
 
 def load(target: str) -> PipelineConfig:
     """A recipe's name, a YAML file, or a folder of images: with that path the recipe `folder`, or
-    `unlabelled` where no subfolders name classes (`layout` decides).
+    `unlabelled` where no subfolders name classes (`layout` decides). s3://bucket/prefix is a folder
+    with a subfolder for each class.
 
     A recipe is meant by its bare name, so `digits/` and `./digits` are folders. Raises NotFound for
     what is none of them and ConfigError for a file that is not valid.
@@ -53,6 +54,8 @@ def load(target: str) -> PipelineConfig:
             where="target",
             hint="ganlib recipes lists the recipes",
         )
+    if target.startswith("s3://"):
+        return _folder_recipe("folder", target.rstrip("/"))
     path = Path(target)
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
@@ -71,10 +74,16 @@ def load(target: str) -> PipelineConfig:
 
 
 def _folder(path: Path) -> PipelineConfig:
-    recipe = "unlabelled" if layout(path) == "unlabelled" else "folder"
+    return _folder_recipe(
+        "unlabelled" if layout(path) == "unlabelled" else "folder", path.resolve()
+    )
+
+
+def _folder_recipe(recipe: str, path: Path | str) -> PipelineConfig:
     tree: dict[str, Any] = yaml.safe_load(recipe_text(recipe))
-    tree["data"]["source"]["path"] = str(path.resolve())
-    words = "".join(c if c.isascii() and c.isalnum() else "-" for c in path.resolve().name.lower())
+    tree["data"]["source"]["path"] = str(path)
+    last = str(path).rpartition("/")[2].lower()
+    words = "".join(c if c.isascii() and c.isalnum() else "-" for c in last)
     tree["name"] = words.strip("-")[:60] or "folder"
     return parse(PipelineConfig, tree, f"recipe {recipe}")
 

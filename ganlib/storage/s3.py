@@ -11,7 +11,8 @@ import io
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeVar
 
@@ -45,6 +46,15 @@ class Sink(Protocol):
     def write(self, data: bytes, /) -> Any: ...
 
     def truncate(self) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One object of a listing: bytes, and what changes whenever its content does."""
+
+    key: str
+    size: int
+    etag: str
 
 
 class S3Reader:
@@ -100,15 +110,24 @@ class S3Reader:
 
     def list(self, prefix: str = "") -> list[str]:
         """All keys that start with `prefix`, sorted. Raises StorageError."""
+        return [one.key for one in self.entries(prefix)]
+
+    def entries(self, prefix: str = "") -> Sequence[Entry]:
+        """All objects whose keys start with `prefix`, by key. Raises StorageError."""
         base = f"{self.prefix}/" if self.prefix else ""
 
-        def pages() -> list[str]:
+        def pages() -> Sequence[Entry]:
             pages = self._client().get_paginator("list_objects_v2")
             found = pages.paginate(Bucket=self.bucket, Prefix=base + prefix)
-            return [item["Key"] for page in found for item in page.get("Contents", ())]
+            return [
+                Entry(item["Key"].removeprefix(base), int(item["Size"]), item["ETag"].strip('"'))
+                for page in found
+                for item in page.get("Contents", ())
+            ]
 
-        keys = self._insist(f"s3://{self.bucket}/{base}{prefix}", pages)
-        return sorted(key.removeprefix(base) for key in keys)
+        return sorted(
+            self._insist(f"s3://{self.bucket}/{base}{prefix}", pages), key=lambda one: one.key
+        )
 
     def local(self, key: str) -> Path | None:
         return None

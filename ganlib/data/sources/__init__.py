@@ -19,6 +19,7 @@ from ganlib.config import (
     fingerprint,
 )
 from ganlib.data.blocks import OpenSource
+from ganlib.data.sources import bucket
 
 __all__ = ["Surroundings", "build", "state"]
 
@@ -35,6 +36,7 @@ class Surroundings:
 
 def build(source: Source, around: Surroundings) -> OpenSource:
     """Open `source`; raises DataError for what cannot be used, naming file and reason."""
+    source = bucket.obtain(source, around)
     match source:
         case Digits():
             from ganlib.data.sources.digits import DigitsSource
@@ -70,6 +72,9 @@ def build(source: Source, around: Surroundings) -> OpenSource:
 
 def state(source: Source, search: Sequence[Path]) -> str:
     """A cheap fingerprint of what the source holds now; raises what `build` would raise for it."""
+    uri = bucket.uri_of(source)
+    if uri is not None:
+        return bucket.state(source, uri)
     match source:
         case Digits():
             from ganlib.data.sources.digits import STATE
