@@ -11,7 +11,7 @@ from typing import Any
 
 from flows import deployments, firing
 from flows.admission import BACKFILLED, CAUGHT_UP
-from flows.schedules import POOL, Schedule
+from flows.schedules import POOL, Schedule, changed
 from ganlib.config import Config
 from ganlib.errors import ConfigError, NotFound, StorageError
 from ganlib.storage import read_json, write_json
@@ -79,7 +79,36 @@ def deploy(schedule: Schedule, home: Path) -> str:
                     "leave --work-pool out and let ganlib schedule serve run it",
                 ) from None
             client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
-    return str(deployments.deployment(schedule, home).apply())
+    made = str(deployments.deployment(schedule, home).apply())
+    write_json(_told(home, schedule.name), {"deployment": made, "paused": schedule.paused})
+    return made
+
+
+def heard(schedule: Schedule, home: Path) -> Schedule:
+    """The schedule, paused or resumed if Prefect's page paused or resumed it meanwhile.
+
+    That is known from what this server was told last; a schedule that was changed here since is
+    left as it is.
+    """
+    try:
+        told = read_json(_told(home, schedule.name))
+    except StorageError:
+        return schedule
+    with _client() as client:
+        found = _found(client, schedule.name)
+    if found is None or told != {"deployment": str(found.id), "paused": schedule.paused}:
+        return schedule
+    paused = found.paused or not any(one.active for one in found.schedules)
+    if paused == schedule.paused:
+        return schedule
+    if paused:
+        return changed(schedule, paused=True)
+    now = datetime.now(UTC).replace(microsecond=0)
+    return changed(schedule, paused=False, since=now.isoformat())
+
+
+def _told(home: Path, name: str) -> Path:
+    return home / "prefect" / "told" / f"{name}.json"
 
 
 def withdraw(name: str) -> bool:

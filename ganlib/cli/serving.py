@@ -115,14 +115,20 @@ def _alone(home: Path) -> Iterator[None]:
 
 
 def _tell(home: Path, names: Iterable[str]) -> list[dict[str, Any]]:
-    """Deploy those that our pool runs, and make the runs that were missed."""
+    """Deploy those that our pool runs, and make the runs that were missed.
+
+    One that was paused or resumed in Prefect's page is so here as well.
+    """
     from flows import orders
-    from flows.schedules import POOL
+    from flows.schedules import POOL, keep
 
     told = []
     for name in names:
-        schedule = _read(home, name)
-        if schedule is not None and schedule.work_pool == POOL:
+        kept = _read(home, name)
+        if kept is not None and kept.work_pool == POOL:
+            schedule = orders.heard(kept, home)
+            if schedule != kept:
+                keep(home, schedule)
             orders.deploy(schedule, home)
             made = orders.catch_up(schedule, datetime.now(UTC))
             told.append({"name": name, "caught_up": len(made)})

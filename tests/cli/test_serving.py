@@ -55,6 +55,7 @@ def test_one_that_cannot_be_read_keeps_no_other_from_running(
 
     deployed: list[str] = []
     monkeypatch.setattr(orders, "deploy", lambda one, home: deployed.append(one.name))
+    monkeypatch.setattr(orders, "heard", lambda one, home: one)
     monkeypatch.setattr(orders, "catch_up", lambda one, now: [])
     for name, pool in (("broken", "ganlib"), ("night", "ganlib"), ("away", "gpu")):
         schedules.keep(tmp_path, schedules.changed(NIGHT, name=name, work_pool=pool))

@@ -130,6 +130,28 @@ def test_a_pause_takes_the_runs_to_come_away(prefect_home: Path, night: Schedule
     assert runs(night) == []
 
 
+def test_a_pause_in_the_page_is_heard_unless_the_schedule_was_changed_here(
+    prefect_home: Path, night: Schedule
+) -> None:
+    assert orders.heard(night, prefect_home) == night
+    found = deployed(night)
+    with client() as there:
+        there.update_deployment_schedule(found.id, found.schedules[0].id, active=False)
+    paused = orders.heard(night, prefect_home)
+    assert paused == changed(night, paused=True)
+    orders.deploy(paused, prefect_home)
+    assert orders.heard(paused, prefect_home) == paused
+    # Resumed here while no server was there: what is in the page is older.
+    resumed = changed(night, paused=False)
+    assert orders.heard(resumed, prefect_home) == resumed
+    found = deployed(night)
+    with client() as there:
+        there.update_deployment_schedule(found.id, found.schedules[0].id, active=True)
+    again = orders.heard(paused, prefect_home)
+    assert not again.paused
+    assert again.since > night.since  # what fell due meanwhile was not missed
+
+
 def test_what_was_missed_is_caught_up_as_it_is_set(prefect_home: Path, night: Schedule) -> None:
     now = datetime(2026, 10, 20, tzinfo=UTC)
     nights = changed(night, since=(now - timedelta(days=4)).isoformat())
