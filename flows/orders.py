@@ -92,7 +92,7 @@ def heard(schedule: Schedule, home: Path) -> Schedule:
     """
     try:
         told = read_json(_told(home, schedule.name))
-    except StorageError:
+    except (OSError, StorageError):  # never told, or illegible
         return schedule
     with _client() as client:
         found = _found(client, schedule.name)

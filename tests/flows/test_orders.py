@@ -134,6 +134,8 @@ def test_a_pause_in_the_page_is_heard_unless_the_schedule_was_changed_here(
     prefect_home: Path, night: Schedule
 ) -> None:
     assert orders.heard(night, prefect_home) == night
+    never_told = changed(night, name="never-told")
+    assert orders.heard(never_told, prefect_home) == never_told
     found = deployed(night)
     with client() as there:
         there.update_deployment_schedule(found.id, found.schedules[0].id, active=False)
