@@ -33,7 +33,7 @@ Say = Callable[[str], None]
 Figures = dict[str, Any]
 NO_WORSE_THAN = "FID rule"
 # Seeds that anything was chosen on are below it.
-FIRST_SHOWN = 3_000
+FIRST_SHOWN = 4_000
 ENOUGH = 100  # runs of either sort
 # What a run is made and read by; that it is judged and told by replays on what was read.
 CODE = (
@@ -88,7 +88,7 @@ def bench_runs(
     from ganlib.bench.collapses import SCENES, Ground, one_run
     from ganlib.bench.mechanisms import MECHANISMS
 
-    names, begun = tuple(datasets) or tuple(SCENES), time.monotonic()
+    names, begun = tuple(dict.fromkeys(datasets)) or tuple(SCENES), time.monotonic()
     ground = cache(lambda dataset: Ground.of(dataset, out, search))
     cells: list[Cell] = []
     wanted = list(product(range(first, first + seeds), names, MECHANISMS))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import math
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from ganlib.collapse.null import NORMAL
 from ganlib.errors import DataError
 
 FILES = ("runs", "fid", "losses")
+HINT = f"--logs names the folder with {', '.join(f'{name}.csv.gz' for name in FILES)}"
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,23 @@ Rule = Callable[[Recorded], Row | None]
 
 
 def read_logs(folder: Path) -> list[Recorded]:
-    """Of `runs.csv.gz`, `fid.csv.gz` and `losses.csv.gz`. Raises DataError naming what lacks."""
+    """Of `runs.csv.gz`, `fid.csv.gz` and `losses.csv.gz`.
+
+    Raises DataError naming the file that is not there or cannot be read, and what lacks in them.
+    """
     tables = {name: _table(folder / f"{name}.csv.gz") for name in FILES}
+    try:
+        return _recorded(tables)
+    except KeyError as error:
+        lacks = f"there is no column or run {error.args[0]!r} in the logs in {folder}"
+        raise DataError(lacks, where=str(folder), hint=HINT) from None
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"the logs in {folder} cannot be read: {error}", where=str(folder)
+        ) from None
+
+
+def _recorded(tables: dict[str, list[dict[str, str]]]) -> list[Recorded]:
     rows: dict[str, dict[int, Row]] = {}
     for line in tables["losses"]:
         values = {"losses/discriminator": line["d_loss"], "losses/generator": line["g_loss"]}
@@ -73,9 +90,9 @@ def _table(path: Path) -> list[dict[str, str]]:
         raise DataError(
             f"there is no {path}",
             where=str(path),
-            hint=f"--logs names the folder with {', '.join(f'{n}.csv.gz' for n in FILES)}",
+            hint=HINT,
         ) from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {error}", where=str(path)) from None
 
 

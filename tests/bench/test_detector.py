@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 from pathlib import Path
@@ -13,7 +14,7 @@ from ganlib.bench import collapses
 from ganlib.bench.detector import account, bench_runs
 from ganlib.bench.fitting import Known, Replays, configs
 from ganlib.bench.mechanisms import BASES, MECHANISMS, learnt
-from ganlib.bench.recorded import Recorded, Row, detector, fid_rule, read_logs, replay
+from ganlib.bench.recorded import FILES, Recorded, Row, detector, fid_rule, read_logs, replay
 from ganlib.bench.truth import Mark, truth_of
 from ganlib.cli.main import main
 from ganlib.collapse.signals import class_spread
@@ -66,6 +67,34 @@ def test_hours_are_saved_from_the_alarm_on() -> None:
 
 def test_a_folder_that_holds_no_logs_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"runs\.csv\.gz"):
+        read_logs(tmp_path)
+
+
+def packed(folder: Path, **tables: str) -> Path:
+    for name in FILES:
+        (folder / f"{name}.csv.gz").write_bytes(gzip.compress(tables[name].encode()))
+    return folder
+
+
+RUNS = "run_id,collapsed_late,best_step,hours_total,hours_after_best\nr,1,4,2.0,1.0\n"
+FID = "run_id,phase,step,train_s,fid\nr,train,4,3600,9.5\n"
+LOSSES = "run_id,phase,step,train_s,d_loss,g_loss\nr,train,2,1800,1.5,\nr,resumed,3,9,7,7\n"
+
+
+def test_logs_are_read_and_what_lacks_in_them_is_named(tmp_path: Path) -> None:
+    (run,) = read_logs(packed(tmp_path, runs=RUNS, fid=FID, losses=LOSSES))
+    assert run.rows == (
+        Row(2, 0.5, {"losses/discriminator": 1.5}),
+        Row(4, 1.0, {"distance/fid": 9.5}),
+    )
+    with pytest.raises(DataError, match="no column or run 'fid'"):
+        read_logs(packed(tmp_path, runs=RUNS, fid=FID.replace(",fid", ",kid"), losses=LOSSES))
+    with pytest.raises(DataError, match="no column or run 'other'"):
+        read_logs(packed(tmp_path, runs=RUNS + "other,0,1,1,1\n", fid=FID, losses=LOSSES))
+    with pytest.raises(DataError, match=r"cannot be read: .*'soon'"):
+        read_logs(packed(tmp_path, runs=RUNS, fid=FID.replace("9.5", "soon"), losses=LOSSES))
+    (tmp_path / "fid.csv.gz").write_bytes(gzip.compress(FID.encode())[:-12] + b"x" * 12)
+    with pytest.raises(DataError, match=r"fid\.csv\.gz cannot be read"):
         read_logs(tmp_path)
 
 
@@ -234,6 +263,8 @@ def test_runs_are_kept_and_the_same_command_goes_on(
     assert Path(second["picture"]).read_bytes()[:4] == b"\x89PNG"
     assert bench()["rows"] == told["rows"]
     assert len(said) == 2
+    twice = bench_runs(tmp_path, seeds=1, datasets=("digits", "digits"))
+    assert (twice["asked"], twice["rows"]) == (2, told["rows"])
 
 
 def test_what_few_runs_speak_for_by_chance_is_not_chosen() -> None:
