@@ -13,7 +13,7 @@ from ganlib.cli.commands.bench_gans import gans
 from ganlib.cli.commands.bench_rescue import rescue
 from ganlib.cli.commands.bench_storage import storage
 from ganlib.cli.commands.bench_watch import watch
-from ganlib.cli.options import EPILOG, Options, common, data_folders
+from ganlib.cli.options import EPILOG, Finite, Options, common, data_folders
 from ganlib.cli.output import Answer
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def cancel(options: Options, recipe: str, times: int, seed: int, out: Path) -> A
 @click.option("--recipe", default="cifar10", show_default=True)
 @click.option("--threads", default=2, show_default=True, type=click.IntRange(1))
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1))
-@click.option("--seconds", default=8.0, show_default=True, type=click.FloatRange(0.1))
+@click.option("--seconds", default=8.0, show_default=True, type=Finite(0.1))
 @click.option("--quality/--no-quality", default=True, help="Time to a given quality first.")
 @click.option(
     "--out",
@@ -182,7 +182,7 @@ def train(
 
 @bench.command(epilog=EPILOG)
 @common
-@click.option("--minutes", default=10.0, show_default=True, type=click.FloatRange(0.01))
+@click.option("--minutes", default=10.0, show_default=True, type=Finite(0.01))
 @click.option(
     "--out",
     metavar="DIR",
@@ -216,7 +216,7 @@ def quality(options: Options, minutes: float, out: Path) -> Answer:
 @click.option("--recipe", default="cifar10", show_default=True)
 @click.option("--threads", default=2, show_default=True, type=click.IntRange(1))
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1))
-@click.option("--seconds", default=8.0, show_default=True, type=click.FloatRange(0.1))
+@click.option("--seconds", default=8.0, show_default=True, type=Finite(0.1))
 def scale(options: Options, recipe: str, threads: int, rounds: int, seconds: float) -> Answer:
     """Images per second of one process with that many threads, and of as many processes.
 

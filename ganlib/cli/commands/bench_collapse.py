@@ -10,7 +10,7 @@ import click
 
 from ganlib.bench.names import Name, Narrow, Plane, Protocol, Stacked, StackedName
 from ganlib.cli.commands import bench_stacked
-from ganlib.cli.options import EPILOG, Options, common
+from ganlib.cli.options import EPILOG, Finite, Options, common
 from ganlib.cli.output import Answer
 
 if TYPE_CHECKING:
@@ -46,9 +46,7 @@ COLUMNS = (
 @click.option("--first-seed", default=0, show_default=True, type=click.IntRange(0))
 @click.option("--protocol", type=click.Choice(PROTOCOLS), default="ours", show_default=True)
 @click.option("--iterations", type=click.IntRange(1), help="In place of the protocol's.")
-@click.option(
-    "--minutes", type=click.FloatRange(0.01), help="Of stacks, for each seed.  [default: 60]"
-)
+@click.option("--minutes", type=Finite(0.01), help="Of stacks, for each seed.  [default: 60]")
 @click.option("--images", type=click.IntRange(1), help="Of stacks: at most so many.")
 @click.option(
     "--discriminator",

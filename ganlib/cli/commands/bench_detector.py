@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ganlib.cli.options import EPILOG, Options, common, data_folders
+from ganlib.cli.options import EPILOG, Finite, Options, common, data_folders
 from ganlib.cli.output import Answer
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--minutes",
-    type=click.FloatRange(0),
+    type=Finite(0),
     help="Begin no other run after so many, and count those there are.",
 )
 @click.option(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ganlib.cli.options import EPILOG, Options, common, data_folders
+from ganlib.cli.options import EPILOG, Finite, Options, common, data_folders
 from ganlib.cli.output import Answer
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     help="May be given many times.  [default: both]",
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
-@click.option("--cpu-minutes", default=10.0, show_default=True, type=click.FloatRange(0.01))
+@click.option("--cpu-minutes", default=10.0, show_default=True, type=Finite(0.01))
 @click.option(
     "--out",
     metavar="DIR",

@@ -47,4 +47,7 @@ def test_options_of_other_benchmarks_are_refused_by_name(tmp_path: Path) -> None
     assert "'r1' is none of plain, pacgan2, best, all" in CliRunner().invoke(
         ganlib, asked, obj=[]
     ).output.replace("\n", " ")
+    for minutes in ("nan", "inf", "0"):
+        asked = ["bench", "collapse", "stacked-mnist", "--minutes", minutes, "--out", str(tmp_path)]
+        assert CliRunner().invoke(ganlib, asked, obj=[]).exit_code == 2
     assert not list(tmp_path.iterdir())
