@@ -1,16 +1,18 @@
 """Signals of mode collapse and the detector: pure functions of series of readings.
 
-Torch alone is needed; no rank, loop or tracker is known here.
+No rank, loop or tracker is known here: anybody's own loop can use them.
 """
 
-from ganlib.collapse.detector import Reading, detect, verdicts
+from ganlib.collapse.detector import Following, Reading, detect, verdicts
 from ganlib.collapse.monitor import Eye, Judge, Monitor
 from ganlib.collapse.null import Null
 from ganlib.collapse.signals import Reference, Sample, effective_rank, pixels
-from ganlib.collapse.verdict import Verdict
+from ganlib.collapse.verdict import WARMING_UP, Verdict
 
 __all__ = [
+    "WARMING_UP",
     "Eye",
+    "Following",
     "Judge",
     "Monitor",
     "Null",

@@ -63,6 +63,30 @@ def verdicts(
 
 
 @dataclass
+class Following:
+    """The verdicts on a series that grows, each reading looked at once."""
+
+    null: Null = NOTHING
+    config: DetectorConfig = field(default_factory=DetectorConfig)
+    seen: list[Reading] = field(default_factory=list)
+    said: list[Verdict] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._run = _Run(self.null, self.config)
+
+    def of(self, series: Sequence[Reading]) -> list[Verdict]:
+        """After each reading, as `verdicts` says them; a series that was cut is begun anew."""
+        if self.seen and (
+            len(series) < len(self.seen) or series[len(self.seen) - 1] is not self.seen[-1]
+        ):
+            self._run, self.seen, self.said = _Run(self.null, self.config), [], []
+        for reading in series[len(self.seen) :]:
+            self.said.append(self._run.read(*reading))
+            self.seen.append(reading)
+        return self.said
+
+
+@dataclass
 class _Track:
     """One signal so far; `by_past` are those whose scores are falls already.
 

@@ -12,7 +12,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ganlib.collapse import Eye, Judge, Reading, Verdict, detect
+from ganlib.collapse import WARMING_UP, Eye, Following, Judge, Reading, Verdict
 from ganlib.config import Collapse
 from ganlib.data import Images, StoredImages
 from ganlib.determinism import Replicas, due, stream, sub_seed
@@ -72,18 +72,27 @@ class Guard:
 
     @property
     def verdict(self) -> Verdict:
-        return detect(self.series, self.eye.null, self.settings.detector)
+        """After the last reading, and before any that it is warming up."""
+        return (WARMING_UP, *self._verdicts)[-1]
 
     @property
     def before(self) -> Verdict:
         """The verdict before the last reading."""
-        return detect(self.series[:-1], self.eye.null, self.settings.detector)
+        return (WARMING_UP, WARMING_UP, *self._verdicts)[-2]
 
     def well(self, clock: int) -> bool:
         """Whether the readings up to `clock` say that the generator had learnt and not lost it."""
-        past = [reading for reading in self.series if reading[0] <= clock]
-        said = detect(past, self.eye.null, self.settings.detector)
-        return said.state in ("healthy", "recovered")
+        pairs = zip(self.series, self._verdicts, strict=True)
+        past = [said for (read, _), said in pairs if read <= clock]
+        return bool(past) and past[-1].state in ("healthy", "recovered")
+
+    @property
+    def _verdicts(self) -> list[Verdict]:
+        return self._following.of(self.series)
+
+    @cached_property
+    def _following(self) -> Following:
+        return Following(self.eye.null, self.settings.detector)
 
     def told(self) -> dict[str, float]:
         """The last reading: what compares by quotient as a share of what real images score."""

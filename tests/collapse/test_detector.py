@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from ganlib.collapse import Null, detect, verdicts
+from ganlib.collapse import Following, Null, detect, verdicts
 from ganlib.collapse.null import SCALES
 from ganlib.config import DetectorConfig, overlay
 from ganlib.errors import ConfigError
@@ -162,6 +162,16 @@ def test_what_is_said_does_not_depend_on_what_comes_after():
     readings = series(*GOOD, -6, -7, -2, -1, -1, -6, -6)
     said = list(verdicts(readings, NULL))
     assert said == [detect(readings[: n + 1], NULL) for n in range(len(readings))]
+
+
+def test_a_series_that_grows_or_is_cut_is_followed():
+    readings = series(*GOOD, -6, -7, -2, -1, -1, -6, -6)
+    following, said = Following(NULL), list(verdicts(readings, NULL))
+    for end in (3, 4, 9, len(readings), 6):
+        assert following.of(readings[:end]) == said[:end]
+    other = series(*GOOD[:4], -20, -20)
+    assert following.of(other) == list(verdicts(other, NULL))
+    assert following.of([]) == []
 
 
 def test_patience_and_alarm_are_settings():
