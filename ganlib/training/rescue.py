@@ -116,9 +116,9 @@ def changed(config: GanConfig, policy: Policy) -> GanConfig:
             return overlay(config, {"generator.optimiser.learning_rate": rate})
         case HigherGamma(factor=factor, start=start):
             known = config.penalties.r1
-            r1 = R1(gamma=start) if known is None else R1(gamma=known.gamma * factor)
-            r1 = r1 if known is None else r1.model_copy(update={"every": known.every})
-            return overlay(config, {"penalties.r1": r1})
+            if known is None:
+                return overlay(config, {"penalties.r1": R1(gamma=start)})
+            return overlay(config, {"penalties.r1.gamma": known.gamma * factor})
         case MorePacking():
             return _packed(config)
         case MoreAugmentation():

@@ -104,6 +104,8 @@ def test_the_list_is_walked_once_and_what_is_refused_or_idle_is_passed_over() ->
     assert rescue.upcoming(batched, [], settings) == MoreAugmentation()
     assert rescue.upcoming(augmented, [], settings) == OtherNoise()
     assert rescue.upcoming(augmented, [attempt(OtherNoise())], settings) is None
+    steep = overlay(GanConfig(), {"penalties.r1": R1(gamma=5e5)})  # a gamma is at most 1e6
+    assert rescue.upcoming(steep, [], settings) == MoreAugmentation()
     once = settings.model_copy(update={"attempts": 1})
     assert rescue.upcoming(GanConfig(), [attempt(HigherGamma())], once) is None
 
