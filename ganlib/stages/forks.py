@@ -36,7 +36,7 @@ def fork(home: Home, name: str) -> Fork:
     from ganlib.training import forensics
 
     run, _, text = name.rpartition("@")
-    if not run or not text.replace("_", "").replace(",", "").isdigit():
+    if not run or not text.replace("_", "").replace(",", "").isdecimal():
         raise InputError(f"{name!r} names no snapshot", where="from", hint=HINT)
     clock = int(text.replace("_", "").replace(",", ""))
     identity = _identity(home, run)

@@ -58,6 +58,7 @@ def test_a_run_goes_on_with_what_it_had_there(home: Home, suffix: str, clock: st
     [
         ("{run}", InputError, "names no snapshot"),
         ("{run}@late", InputError, "names no snapshot"),
+        ("{run}@²", InputError, "names no snapshot"),
         ("p-000000000000@64000", NotFound, r"there is no run 'p-000000000000'"),
         ("{run}@50000", NotFound, r"no snapshot at 50,000 images"),
     ],
