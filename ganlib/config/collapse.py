@@ -12,8 +12,13 @@ from ganlib.config.base import Config, Refusal
 class DetectorConfig(Config):
     """When readings are told collapsed. Scores are in units of chance and tolerance, 0 as real."""
 
-    samples: int = Field(default=256, ge=16, le=4096, description="generated images of a reading")
-    reals: int = Field(default=1024, ge=48, description="real images held against them, at most")
+    samples: int = Field(
+        default=256,
+        ge=16,
+        le=4096,
+        description="generated images of a reading, at most a third of the real ones",
+    )
+    reals: int = Field(default=1024, ge=48, description="real images that are looked at, at most")
     draws: int = Field(default=8, ge=4, description="real-against-real draws for the null")
     alarm: float = Field(default=5.0, gt=0, description="a score so far below its best has fallen")
     release: float = Field(default=3.125, gt=0, description="within so much of it, it is back")
