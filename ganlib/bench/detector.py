@@ -184,9 +184,9 @@ def figures(runs: Sequence[Known], said: Sequence[Told]) -> Figures:
     recall = share(len(hits), len(collapsed))
     false = share(sum(told.alarm is not None for told in healthy), len(healthy))
     return {
-        "recall": recall["share"] if collapsed else None,
+        "recall": recall["share"],
         "recall_interval": recall["interval"],
-        "false_alarm_rate": false["share"] if healthy else None,
+        "false_alarm_rate": false["share"],
         "false_alarm_interval": false["interval"],
         "delay": median([told.delay for told in hits]) if hits else None,
         "early": sum(told.early for told in collapsed),

@@ -8,9 +8,9 @@ from typing import Any
 
 
 def share(count: int, total: int) -> dict[str, Any]:
-    """`share` and its exact 95 % `interval` (Clopper and Pearson 1934); NaN of nothing."""
+    """`share` and its exact 95 % `interval` (Clopper and Pearson 1934); no share of nothing."""
     if not total:
-        return {"share": math.nan, "interval": [0.0, 1.0]}
+        return {"share": None, "interval": [0.0, 1.0]}
     low = 0.0 if count == 0 else _root(lambda p: 1 - _below(count - 1, total, p), 0.025)
     high = 1.0 if count == total else _root(lambda p: 1 - _below(count, total, p), 0.975)
     return {"share": count / total, "interval": [low, high]}

@@ -40,12 +40,14 @@ def bench_rescue(
     `alone` is the run that nobody helps; only where it does not end healthy there is something to
     save. A judge whom the detector does not know says so, on 1,000 samples; see `health`. Each cell
     is kept in `out` when it is done, and the same command goes on from there, also in a cell.
+    `passed` says that rescue saves nine in ten, and is None where it was not tried or nothing was
+    there to be saved.
     """
     rows: list[Cell] = []
-    for recipe in recipes:
+    for recipe in dict.fromkeys(recipes):
         ground: Ground | None = None
         for seed in range(first, first + seeds):
-            for cause in causes:
+            for cause in dict.fromkeys(causes):
                 for arm in dict.fromkeys(("alone", *arms)):
                     folder = out / "cells" / f"{recipe}-{cause.replace(' ', '-')}-{seed}" / arm
                     if not (folder / "cell.json").exists():
@@ -57,13 +59,14 @@ def bench_rescue(
                         say(f"{recipe}, {cause}, seed {seed}, {arm}: {cell['ended']}")
                     rows.append(read_json(folder / "cell.json"))
     told = account(rows)
+    saved = told["arms"].get("rescue", {}).get("share")
     return told | {
         "first_seed": first,
         "seeds": seeds,
         "recipes": list(recipes),
         "causes": list(causes),
         "target": TARGET,
-        "passed": bool(told["arms"].get("rescue", {}).get("share", 0.0) >= TARGET),
+        "passed": None if saved is None else saved >= TARGET,
         "rows": rows,
         "load_average": os.getloadavg()[0],
     }
@@ -73,8 +76,7 @@ def account(rows: Iterable[Cell]) -> Told:
     """Of the runs that do not end healthy alone: what each arm saves, and for how many images.
 
     `images` is the mean over runs that it saved, none without any, `budgets` the same in budgets of
-    one run; `seen`
-    is the share of these runs that the detector told. With exact 95 % intervals.
+    one run; `seen` is the share of these runs that the detector told. With exact 95 % intervals.
     """
     kept = list(rows)
     lost = {_run(row) for row in kept if row["arm"] == "alone" and not row["healthy"]}

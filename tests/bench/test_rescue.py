@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 from ganlib.bench.rescue import account
 from ganlib.bench.salvage import _shown
 from ganlib.bench.watching import bench_watch
+from ganlib.cli.main import main
 from ganlib.config import OtherNoise
+from ganlib.storage import write_json
 from ganlib.training.rescue import Attempt
 
 
@@ -43,6 +46,53 @@ def test_only_runs_that_end_badly_alone_are_there_to_be_saved() -> None:
     # Of two of two, 1 - p**2 below 0.025 is the exact bound.
     assert rescued["interval"] == [pytest.approx(math.sqrt(0.025)), 1.0]
     assert (best["share"], best["images"]) == (0.5, 3_000)
+
+
+@pytest.fixture
+def _already(tmp_path: Path) -> None:
+    """Cells as the command keeps them: alone the first ends badly, and only a rescue saves it."""
+    for seed, arm, healthy in [
+        (1_000, "alone", False), (1_000, "rescue", True), (1_000, "best", False),
+        (1_001, "alone", True), (1_001, "rescue", True), (1_001, "best", True),
+    ]:  # fmt: skip
+        kept = tmp_path / "cells" / f"digits-rates-{seed}" / arm / "cell.json"
+        write_json(kept, row(seed, arm, healthy))
+
+
+@pytest.mark.usefixtures("_already")
+@pytest.mark.parametrize(
+    ("asked", "code", "alone", "passed"),
+    [
+        (["--seeds", "2"], 0, 2, True),
+        (["--seeds", "2", "--cause", "rates"], 0, 2, True),  # named twice it counts once
+        (["--arm", "best"], 0, 1, None),
+        (["--first-seed", "1001"], 0, 1, None),
+    ],
+)
+def test_the_command_counts_what_is_there_and_passes_by_rescues_alone(
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    asked: list[str],
+    code: int,
+    alone: int,
+    passed: bool | None,
+) -> None:
+    asked = asked if "--seeds" in asked else [*asked, "--seeds", "1"]
+    asked = asked if "--arm" in asked else [*asked, "--arm", "rescue"]
+    command = ["bench", "rescue", "--cause", "rates", "--out", str(tmp_path), "--json", *asked]
+    assert main(command) == code
+    told = json.loads(capfd.readouterr().out, parse_constant=pytest.fail)["result"]
+    assert (told["runs"], told["passed"]) == (alone, passed)
+
+
+def test_a_cause_or_arm_that_is_none_is_refused(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for option, known in (("--cause", "momentum"), ("--arm", "rollback")):
+        assert main(["bench", "rescue", option, "prayer", "--out", str(tmp_path)]) == 2
+        told = capfd.readouterr().err
+        assert "'prayer' is none of" in told
+        assert known in told
 
 
 def test_images_of_attempts_that_were_given_up_count() -> None:

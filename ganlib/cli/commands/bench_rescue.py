@@ -80,4 +80,4 @@ def rescue(
         ]
         tables.show(console, ("arm", "ends healthy", "95 %", "budgets of images"), rows)
 
-    return Answer(told, 0 if told["passed"] else 1, show)
+    return Answer(told, 1 if told["passed"] is False else 0, show)
