@@ -19,5 +19,4 @@ Name = Literal[
 ]
 Protocol = Literal["paper", "ours"]
 Stacked = Literal["stacked-mnist", "stacked-mnist-hard"]
-StackedName = Literal["plain", "pacgan2", "best"]
 Narrow = Literal["quarter", "half"]

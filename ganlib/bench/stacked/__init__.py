@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ganlib.bench.names import Narrow, Protocol, Stacked, StackedName
+from ganlib.bench.names import Name, Narrow, Protocol, Stacked
 from ganlib.bench.quality import judge_of
 from ganlib.bench.stacked import published
 from ganlib.bench.stacked.cells import Cell, measured
@@ -35,7 +35,7 @@ def bench_stacked(
     out: Path,
     *,
     benchmark: Stacked,
-    methods: Sequence[StackedName],
+    methods: Sequence[Name],
     seeds: Sequence[int] = (0,),
     protocol: Protocol = "ours",
     narrow: Narrow = "quarter",
@@ -102,7 +102,7 @@ def bench_stacked(
     }
 
 
-def _config(name: StackedName, protocol: Protocol, narrow: Narrow | None, seed: int) -> GanConfig:
+def _config(name: Name, protocol: Protocol, narrow: Narrow | None, seed: int) -> GanConfig:
     if narrow is None:
         return easy(name, protocol, seed)
     return hard(name, narrow, seed)

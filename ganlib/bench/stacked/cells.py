@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ganlib.bench.names import Narrow, Protocol, Stacked, StackedName
+from ganlib.bench.names import Name, Narrow, Protocol, Stacked
 from ganlib.bench.stacked import methods
 from ganlib.bench.stacked.digits import JUDGED, Floor, Stacks
 from ganlib.bench.stacked.judge import Classify, Score
@@ -38,7 +38,7 @@ class Cell:
     """What is asked; `narrow` is none but in the hard protocol, `configs` one for each seed."""
 
     benchmark: Stacked
-    name: StackedName
+    name: Name
     protocol: Protocol
     narrow: Narrow | None
     configs: tuple[GanConfig, ...]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from ganlib.bench.names import Narrow, Protocol, StackedName
+from ganlib.bench.names import Name, Narrow, Protocol
 from ganlib.config import (
     R1,
     R2,
     Adam,
     Budget,
+    Config,
     Custom,
     DcganDiscriminator,
     DcganGenerator,
@@ -17,15 +18,19 @@ from ganlib.config import (
     Ema,
     GanConfig,
     GeneratorConfig,
+    LeastSquares,
     NonSaturating,
     Penalties,
     RelativisticPaired,
+    Wasserstein,
+    WganGp,
 )
 
 FIXED = 128_000
 """Stacks that the papers draw once and then train on."""
 WIDTH: dict[Narrow, int] = {"quarter": 2, "half": 4}
 NETWORKS = "ganlib.bench.stacked.networks"
+GROUP = 4  # of minibatch standard deviation
 
 
 def stacks_of(protocol: Protocol) -> int:
@@ -33,17 +38,21 @@ def stacks_of(protocol: Protocol) -> int:
     return FIXED if protocol == "paper" else 0
 
 
-def easy(name: StackedName, protocol: Protocol, seed: int) -> GanConfig:
+def easy(name: Name, protocol: Protocol, seed: int) -> GanConfig:
     """DCGAN (Radford et al. 2015), its width as in the paper or half of it in `ours`."""
-    width, papers = (64 if protocol == "paper" else 32), name != "best"
-    norm = "batch" if papers else "none"
+    width = 64 if protocol == "paper" else 32
     made = DcganGenerator(
         width=width,
         latent_size=100,
-        latent="uniform" if papers else "normal",
+        latent="normal" if name == "best" else "uniform",
         conditioning="none",
     )
-    judged = DcganDiscriminator(width=width, norm=norm, conditioning="none")
+    judged = DcganDiscriminator(
+        width=width,
+        norm="batch" if _normed(name) else "none",
+        conditioning="none",
+        minibatch_stddev=GROUP if name == "minibatch_stddev" else 0,
+    )
     adam = Adam(learning_rate=2e-4, beta1=0.5)
     return _learning(
         name,
@@ -52,14 +61,17 @@ def easy(name: StackedName, protocol: Protocol, seed: int) -> GanConfig:
             discriminator=DiscriminatorConfig(network=judged, optimiser=adam),
             seed=seed,
         ),
+        ahead=5,
     )
 
 
-def hard(name: StackedName, narrow: Narrow, seed: int) -> GanConfig:
+def hard(name: Name, narrow: Narrow, seed: int) -> GanConfig:
     """A discriminator with a quarter or half of the generator's channels: Metz et al. 2017,
     appendix, with the batch and the rates of Lin et al. 2018, section 4.2.
     """
-    options = {"width": WIDTH[narrow], "batch_norm": name != "best"}
+    options: dict[str, object] = {"width": WIDTH[narrow], "batch_norm": _normed(name)}
+    if name == "minibatch_stddev":
+        options["minibatch_stddev"] = GROUP
     made, judged = (Adam(learning_rate=rate, beta1=0.5, beta2=0.99) for rate in (1e-4, 2e-4))
     return _learning(
         name,
@@ -74,28 +86,49 @@ def hard(name: StackedName, narrow: Narrow, seed: int) -> GanConfig:
             batch_size=128,
             seed=seed,
         ),
+        ahead=10,
     )
 
 
-def _learning(name: StackedName, base: GanConfig) -> GanConfig:
+def _normed(name: Name) -> bool:
+    """Whether the discriminator keeps the papers' batch norm, with which no slope can be paid."""
+    return name not in ("wgan_gp", "r1", "r3gan", "best")
+
+
+def _learning(name: Name, base: GanConfig, ahead: int) -> GanConfig:
     """The loss, what fights collapse, and the rates where they are not the papers'.
 
-    `best` is the loss of R3GAN (Huang et al. 2024, eq. 6) with R1 and R2, on any networks.
+    `r3gan` is the loss of Huang et al. 2024 (eq. 2) with R1 and R2 on any networks, `best` the same
+    with rates of its own; `unrolled` looks `ahead` so many steps. The others are as on the plane.
     """
-    papers = {"loss": NonSaturating(), "ema": Ema(half_life=0)}
+    judge = base.discriminator
+    both = Penalties(r1=R1(gamma=1.0), r2=R2(gamma=1.0))
+    changes: dict[str, Config] = {"loss": NonSaturating(), "ema": Ema(half_life=0)}
     match name:
-        case "plain":
-            changes = papers
-        case "pacgan2":
-            packed = base.discriminator.model_copy(update={"packing": 2})
-            changes = papers | {"discriminator": packed}
+        case "plain" | "minibatch_stddev":
+            pass
+        case "lsgan":
+            changes |= {"loss": LeastSquares()}
+        case "wgan_gp":
+            steps = judge.model_copy(update={"steps": 5})
+            paid = Penalties(wgan_gp=WganGp())
+            changes |= {"loss": Wasserstein(), "penalties": paid, "discriminator": steps}
+        case "pacgan2" | "pacgan4":
+            packed = judge.model_copy(update={"packing": 2 if name == "pacgan2" else 4})
+            changes |= {"discriminator": packed}
+        case "unrolled":
+            changes |= {"discriminator": judge.model_copy(update={"unrolled": ahead})}
+        case "r1":
+            changes |= {"penalties": Penalties(r1=R1(gamma=1.0))}
+        case "r3gan":
+            changes |= {"loss": RelativisticPaired(), "penalties": both}
         case "best":
             adam = Adam(learning_rate=1e-3, beta1=0.0, beta2=0.99)
             changes = {
                 "generator": base.generator.model_copy(update={"optimiser": adam}),
-                "discriminator": base.discriminator.model_copy(update={"optimiser": adam}),
+                "discriminator": judge.model_copy(update={"optimiser": adam}),
                 "loss": RelativisticPaired(),
-                "penalties": Penalties(r1=R1(gamma=1.0), r2=R2(gamma=1.0)),
+                "penalties": both,
                 "ema": Ema(half_life=20_000),
             }
         case _:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from ganlib.models.layers import MinibatchStddev
+
 WIDTHS = (32, 16, 8)
 
 
@@ -37,9 +39,12 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Three 3x3 convolutions that halve the side, the channels doubling from `width`."""
+    """Three 3x3 convolutions that halve the side, the channels doubling from `width`.
 
-    def __init__(self, channels: int, width: int, batch_norm: bool) -> None:
+    Above them, with a group of some, the deviation in each group of samples (`MinibatchStddev`).
+    """
+
+    def __init__(self, channels: int, width: int, batch_norm: bool, group: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         inputs, outputs = channels, width
@@ -49,8 +54,9 @@ class Discriminator(nn.Module):
             layers += [nn.BatchNorm2d(outputs)] if normed else []
             layers += [nn.LeakyReLU(0.3)]
             inputs, outputs = outputs, 2 * outputs
+        layers += [MinibatchStddev(group)] if group else []
         self.body = nn.Sequential(*layers)
-        self.finish = nn.Linear(inputs * 4 * 4, 1)
+        self.finish = nn.Linear((inputs + bool(group)) * 4 * 4, 1)
 
     def forward(self, image_NCHW: Tensor, label_N: Tensor) -> Tensor:
         """-> logit_N, above zero for real."""
@@ -66,9 +72,15 @@ def generator(*, size: int, channels: int, classes: int, latent_size: int = 256)
 
 
 def discriminator(
-    *, size: int, channels: int, classes: int, width: int, batch_norm: bool = True
+    *,
+    size: int,
+    channels: int,
+    classes: int,
+    width: int,
+    batch_norm: bool = True,
+    minibatch_stddev: int = 0,
 ) -> nn.Module:
     """As `gan.discriminator.network.build` calls it. Raises ValueError for other than 28 pixels."""
     if size != 28:
         raise ValueError(f"{size} pixels, and the paper's discriminator reads 28")
-    return Discriminator(channels, width, batch_norm)
+    return Discriminator(channels, width, batch_norm, minibatch_stddev)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from ganlib.bench.names import Name, Narrow, Plane, Protocol, Stacked, StackedName
+from ganlib.bench.names import Name, Narrow, Plane, Protocol, Stacked
 from ganlib.cli.commands import bench_stacked
 from ganlib.cli.options import EPILOG, Finite, Options, common
 from ganlib.cli.output import Answer
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 PLANES, STACKED = get_args(Plane), get_args(Stacked)
-METHODS, STACKED_METHODS = get_args(Name), get_args(StackedName)
+METHODS = get_args(Name)
 PROTOCOLS = get_args(Protocol)
 COLUMNS = (
     "method",
@@ -40,7 +40,7 @@ COLUMNS = (
     default="best",
     show_default=True,
     metavar="NAME,NAME,...",
-    help=f"Of {', '.join(METHODS)}, or all; of stacks {', '.join(STACKED_METHODS)}.",
+    help=f"Of {', '.join(METHODS)}, or all.",
 )
 @click.option("--seeds", type=click.IntRange(1, 1000), help="[default: 10; of stacks 1]")
 @click.option("--first-seed", default=0, show_default=True, type=click.IntRange(0))
@@ -97,7 +97,7 @@ def collapse(
         _refuse("of ring, grid and grid100", iterations=iterations)
         if benchmark == "stacked-mnist":
             _refuse("of stacked-mnist-hard", discriminator=narrow)
-        asked = _methods(names, STACKED_METHODS)
+        asked = _methods(names)
         root = out or Path("bench-collapse") / "-".join(
             [benchmark, protocol, *([narrow] if narrow else [])]
         )
@@ -114,7 +114,7 @@ def collapse(
             images=images,
         )
     _refuse("of stacks", minutes=minutes, images=images, discriminator=narrow)
-    return _planes(options, benchmark, _methods(names, METHODS), seen, protocol, iterations, out)
+    return _planes(options, benchmark, _methods(names), seen, protocol, iterations, out)
 
 
 def _planes(
@@ -158,12 +158,13 @@ def _refuse(whose: str, **given: object) -> None:
             raise click.BadParameter(f"--{name} is {whose}")
 
 
-def _methods(text: str, known: tuple[str, ...]) -> tuple[Any, ...]:
+def _methods(text: str) -> tuple[Any, ...]:
     """In the order given; raises click.BadParameter for a name that is none."""
-    names = known if text == "all" else tuple(dict.fromkeys(text.split(",")))
+    given = (name.strip() for name in text.split(","))
+    names = METHODS if text.strip() == "all" else tuple(dict.fromkeys(given))
     for name in names:
-        if name not in known:
-            raise click.BadParameter(f"{name!r} is none of {', '.join(known)}, all")
+        if name not in METHODS:
+            raise click.BadParameter(f"{name!r} is none of {', '.join(METHODS)}, all")
     return names
 
 

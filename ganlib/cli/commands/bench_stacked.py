@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ganlib.bench.names import Narrow, Protocol, Stacked, StackedName
+from ganlib.bench.names import Name, Narrow, Protocol, Stacked
 from ganlib.cli.options import Options, data_folders
 from ganlib.cli.output import Answer
 
@@ -34,7 +34,7 @@ def answer(
     shared: Path,
     options: Options,
     benchmark: Stacked,
-    methods: Sequence[StackedName],
+    methods: Sequence[Name],
     seeds: range,
     protocol: Protocol,
     narrow: Narrow,
