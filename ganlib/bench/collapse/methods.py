@@ -22,7 +22,8 @@ from ganlib.config import (
     Wasserstein,
     WganGp,
 )
-from ganlib.config.base import Config
+from ganlib.config.base import Config, Refusal
+from ganlib.config.losses import refuse
 
 GAMMA = 0.01
 """Of R1 and R2: modes are a hundredth as wide as the data, so slopes are a hundred times as steep
@@ -43,9 +44,16 @@ class Player(Config):
     )
     optimiser: Adam
 
+    @model_validator(mode="after")
+    def _maxout_alone_has_pieces(self) -> Player:
+        if self.pieces > 1 and self.activation != "maxout":
+            reason = f"pieces is {self.pieces}, and {self.activation} has none: set maxout, or 1"
+            raise Refusal("pieces", reason).error()
+        return self
+
 
 class Smoothing(Config):
-    """Normal noise on all that the discriminator sees (Arjovsky and Bottou 2017, section 3.1).
+    """Normal noise on all that the discriminator sees (Arjovsky and Bottou 2017, section 3).
 
     Its standard deviation, in units of the data's own, falls geometrically over the first `share`
     of the iterations and stays at `last`: what is smoothed alike is alike only if it is alike
@@ -94,10 +102,25 @@ class Method(Config):
     ema: float = Field(default=0, ge=0, description="half-life of the average, in iterations")
 
     @model_validator(mode="after")
-    def _groups_divide(self) -> Method:
-        if self.minibatch_stddev and self.batch % self.minibatch_stddev:
-            raise ValueError(f"groups of {self.minibatch_stddev} do not divide {self.batch}")
+    def _parts_combine(self) -> Method:
+        refusal = self._refusal()
+        if refusal:
+            raise refusal.error()
         return self
+
+    def _refusal(self) -> Refusal | None:
+        group = self.minibatch_stddev
+        if group and self.batch % group:
+            reason = f"groups of {group} do not divide a batch of {self.batch}"
+            return Refusal("minibatch_stddev", reason)
+        if self.generator.waves:
+            reason = "a generator sees no points: give its waves to the discriminator"
+            return Refusal("generator.waves", reason)
+        if self.unrolled and self.penalties.names():
+            paid = " and ".join(self.penalties.names())
+            return Refusal("unrolled", f"it looks ahead by the loss alone, and {paid} is paid")
+        found = refuse(self.loss, self.penalties, self.discriminator.norm)
+        return found and Refusal(found.at.replace(".network", ""), found.reason)
 
 
 def method(name: Name, protocol: Protocol) -> Method:

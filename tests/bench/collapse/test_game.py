@@ -16,6 +16,7 @@ from ganlib.bench.collapse.methods import Method, Smoothing, method
 from ganlib.bench.names import Name
 from ganlib.config import overlay
 from ganlib.determinism import stream
+from ganlib.errors import ConfigError
 
 SEEDS = (3, 11, 4)
 NAMES = get_args(Name)
@@ -230,3 +231,21 @@ def test_each_player_follows_a_schedule_of_its_own() -> None:
     after, key = game.state_dict(), "finish.weight_SIO"
     assert torch.equal(after[f"generator.{key}"], before[f"generator.{key}"])
     assert not torch.equal(after[f"discriminator.{key}"], before[f"discriminator.{key}"])
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "told"),
+    [
+        ("plain", {"generator.pieces": 2}, "generator.pieces.*relu has none"),
+        ("plain", {"generator.waves": [4.0]}, "generator.waves.*a generator sees no points"),
+        ("minibatch_stddev", {"batch": 7}, "minibatch_stddev.*groups of 4 do not divide"),
+        ("r1", {"unrolled": 2}, "unrolled.*by the loss alone, and r1 is paid"),
+        ("r3gan", {"discriminator.norm": "batch"}, "discriminator.norm.*r1 and r2 looks at"),
+        ("wgan_gp", {"penalties.wgan_gp": None}, "penalties.*falls without end"),
+    ],
+)
+def test_settings_that_do_not_combine_are_refused_by_name(
+    name: Name, changes: dict[str, object], told: str
+) -> None:
+    with pytest.raises(ConfigError, match=told):
+        overlay(method(name, "ours"), changes)
