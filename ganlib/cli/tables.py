@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -46,6 +46,15 @@ def show(
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
     console.print(table)
+
+
+def number(found: Mapping[str, Any], digits: int, scale: float = 1) -> str:
+    """`0.12 +- 0.01`, the mean alone of one seed, `none` of none."""
+    if found["mean"] is None:
+        return "none"
+    error = found["error"]
+    told = f"{scale * found['mean']:.{digits}f}"
+    return told if error is None else f"{told} +- {scale * error:.{digits}f}"
 
 
 def unicode(console: Console) -> bool:

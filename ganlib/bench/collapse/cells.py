@@ -5,35 +5,26 @@ S seeds, N samples, D = 2 dimensions.
 
 from __future__ import annotations
 
-import io
-import json
 import os
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean, stdev
-from typing import Any
+from statistics import fmean
 
-import numpy as np
-from safetensors import safe_open
-from safetensors.torch import save
 from torch import Tensor
 
+from ganlib.bench import kept
 from ganlib.bench.collapse.game import Game
 from ganlib.bench.collapse.gaussians import mixture
 from ganlib.bench.collapse.methods import Method
 from ganlib.bench.collapse.pictures import scatter
 from ganlib.bench.collapse.scoring import Floor, Score, score
+from ganlib.bench.kept import Say, Told
 from ganlib.bench.names import Name, Plane, Protocol
 from ganlib.config import fingerprint
-from ganlib.errors import ConfigError
 from ganlib.storage import read_json, write_bytes, write_json
 
 LOOKS = 25
-
-Say = Callable[[str], None]
-Told = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -59,7 +50,7 @@ class Cell:
         """The protocol, for a person."""
         one, judged = self.settings, mixture(self.plane)
         sizes = [
-            f"{len(player.widths)} layers of {player.widths[0]}"
+            f"{len(player.widths)} layers of {' and '.join(map(str, dict.fromkeys(player.widths)))}"
             + (f" (maxout of {player.pieces})" if player.activation == "maxout" else "")
             for player in (one.generator, one.discriminator)
         ]
@@ -83,17 +74,13 @@ def measured(cell: Cell, folder: Path, floor: Floor, *, fresh: bool, say: Say) -
     if fresh:
         path.unlink(missing_ok=True)
         unfinished.unlink(missing_ok=True)
-    if path.exists():
-        kept: Told = read_json(path)
-        _same(kept["asked"], cell, folder)
-        return kept
+    if (found := kept.done(path, cell.asked())) is not None:
+        return found
     game, spent = _trained(cell, unfinished, say)
     sample_SND = game.samples(mixture(cell.plane).judged)
     told = _told(cell, sample_SND, floor, folder) | spent
     for seed, sample_ND in zip(cell.seeds, sample_SND, strict=True):
-        packed = io.BytesIO()
-        np.savez_compressed(packed, samples=sample_ND.numpy().astype(np.float32))
-        write_bytes(folder / f"seed-{seed}.npz", packed.getvalue())
+        kept.write_samples(folder / f"seed-{seed}.npz", sample_ND.float())
     write_bytes(folder / "scatter.png", scatter(sample_SND, cell.seeds, mixture(cell.plane)))
     write_json(path, told)
     unfinished.unlink(missing_ok=True)
@@ -104,7 +91,12 @@ def _trained(cell: Cell, unfinished: Path, say: Say) -> tuple[Game, Told]:
     """From where it was left; `looks` of equal length, each kept."""
     judged, total = mixture(cell.plane), cell.settings.iterations
     game = Game(cell.settings, judged, cell.seeds)
-    done, spent = _resumed(game, cell, unfinished)
+    done, key = 0, fingerprint(cell.asked())
+    spent: Told = {"seconds": 0.0, "cpu_seconds": 0.0, "load_average": 0.0, "looks": []}
+    if (left := kept.left(unfinished, key, say)) is not None:
+        spent, state = left
+        done = spent["looks"][-1]["iteration"]
+        game.load_state_dict(state)
     every = max(1, total // LOOKS)
     while done < total:
         wall, cpu = time.perf_counter(), time.process_time()
@@ -118,24 +110,8 @@ def _trained(cell: Cell, unfinished: Path, say: Say) -> tuple[Game, Told]:
         spent["looks"].append(_look(done, scores))
         say(f"{cell.plane}, {cell.name}: {_said(spent, scores)}")
         if done < total:
-            about = {"iteration": done, "cell": fingerprint(cell.asked()), "spent": spent}
-            state = {name: tensor.contiguous() for name, tensor in game.state_dict().items()}
-            write_bytes(unfinished, save(state, metadata={"about": json.dumps(about)}))
+            kept.keep(unfinished, key, spent, game.state_dict())
     return game, spent
-
-
-def _resumed(game: Game, cell: Cell, unfinished: Path) -> tuple[int, Told]:
-    """A state of another cell is written over: it has no result yet that could be lost."""
-    new: Told = {"seconds": 0.0, "cpu_seconds": 0.0, "load_average": 0.0, "looks": []}
-    if not unfinished.exists():
-        return 0, new
-    with safe_open(unfinished, "pt") as file:
-        about = json.loads(file.metadata()["about"])
-        if about["cell"] != fingerprint(cell.asked()):
-            return 0, new
-        names = file.keys()
-        game.load_state_dict({name: file.get_tensor(name) for name in names})
-    return int(about["iteration"]), about["spent"]
 
 
 def _look(done: int, scores: list[Score]) -> Told:
@@ -168,32 +144,9 @@ def _told(cell: Cell, sample_SND: Tensor, floor: Floor, folder: Path) -> Told:
         "iterations": cell.settings.iterations,
         "all_modes": len(rows[0]["counts"]),
         "rows": rows,
-        "summary": {name: _summary([row[name] for row in rows]) for name in MEASURES},
+        "summary": {name: kept.summary([row[name] for row in rows]) for name in MEASURES},
         "picture": str(folder / "scatter.png"),
     }
 
 
 MEASURES = ("modes", "quality", "divergence", "divergence_above_floor", "sigma_ratio")
-
-
-def _summary(values: list[float | None]) -> Told:
-    """Mean, its standard error, least and most over the seeds that have the figure."""
-    found = [value for value in values if value is not None]
-    return {
-        "seeds": len(found),
-        "mean": fmean(found) if found else None,
-        "error": stdev(found) / len(found) ** 0.5 if len(found) > 1 else None,
-        "least": min(found, default=None),
-        "most": max(found, default=None),
-    }
-
-
-def _same(kept: Told, cell: Cell, folder: Path) -> None:
-    if kept == json.loads(json.dumps(cell.asked())):
-        return
-    differs = ", ".join(name for name, value in cell.asked().items() if kept.get(name) != value)
-    raise ConfigError(
-        f"{folder} holds a result with another {differs}",
-        where="--out",
-        hint="give another folder with --out, or do it again with --fresh",
-    )

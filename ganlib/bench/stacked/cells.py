@@ -5,32 +5,24 @@ N stacks, H W pixels, C = 3 channels.
 
 from __future__ import annotations
 
-import io
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from statistics import fmean, stdev
-from typing import Any
 
-import numpy as np
-
+from ganlib.bench import kept
+from ganlib.bench.kept import Say, Told
 from ganlib.bench.names import Name, Narrow, Protocol, Stacked
 from ganlib.bench.stacked import methods
 from ganlib.bench.stacked.digits import JUDGED, Floor, Stacks
 from ganlib.bench.stacked.judge import Classify, Score
 from ganlib.bench.stacked.learning import Learner, Limit, trained
-from ganlib.config import GanConfig, fingerprint
-from ganlib.errors import ConfigError
+from ganlib.config import DcganGenerator, GanConfig, fingerprint
 from ganlib.evaluation import pictures
 from ganlib.storage import read_json, write_bytes, write_json
 
 SHOWN = 64
 FIGURES = tuple(field.name for field in fields(Score))
-MEASURES = ("modes", "divergence_above_floor", "sure_modes", "sure_share")
-
-Say = Callable[[str], None]
-Told = dict[str, Any]
+MEASURES = ("modes", "divergence", "divergence_above_floor", "sure_modes", "sure_share")
 
 
 @dataclass(frozen=True)
@@ -58,6 +50,23 @@ class Cell:
             "gan": config.model_dump(mode="json"),
         }
 
+    def words(self) -> str:
+        """The protocol, for a person."""
+        config, fixed = self.configs[0], methods.stacks_of(self.protocol)
+        network = config.generator.network
+        players = (
+            f"DCGAN of width {network.width}"
+            if isinstance(network, DcganGenerator)
+            else f"small networks, the discriminator's with a {self.narrow} of the channels"
+        )
+        packs = f" in packs of {packing}" if (packing := config.discriminator.packing) > 1 else ""
+        shown = f" or {self.limit.images:,} images" if self.limit.images < methods.FAR else ""
+        return (
+            f"{players}, batch {config.batch_size}{packs}, {self.limit.minutes:g} minutes{shown} "
+            f"for each seed, on {f'{fixed:,} stacks drawn once' if fixed else 'fresh stacks'}; "
+            f"{JUDGED:,} stacks judged, for sure where the judge gives three digits .9 or more"
+        )
+
 
 def measured(
     cell: Cell,
@@ -82,8 +91,9 @@ def measured(
     return {
         "method": cell.name,
         "discriminator": cell.narrow,
+        "protocol_in_words": cell.words(),
         "rows": rows,
-        "summary": {name: _summary([row[name] for row in rows]) for name in MEASURES},
+        "summary": {name: kept.summary([row[name] for row in rows]) for name in MEASURES},
         "seconds": sum(row["seconds"] for row in rows),
         "load_average": max(row["load_average"] for row in rows),
     }
@@ -105,10 +115,8 @@ def _row(
     if fresh:
         path.unlink(missing_ok=True)
         place.unlink(missing_ok=True)
-    if path.exists():
-        kept: Told = read_json(path)
-        _same(kept["asked"], asked, folder)
-        return kept
+    if (before := kept.done(path, asked)) is not None:
+        return before
     learner = Learner(config, stacks)
     about = f"{cell.benchmark}, {cell.name}, seed {seed}: "
     spent = trained(
@@ -116,9 +124,7 @@ def _row(
     )
     image_NHWC = learner.samples()
     found = {key: spent["looks"][-1][key] for key in FIGURES}
-    packed = io.BytesIO()
-    np.savez_compressed(packed, samples=image_NHWC.numpy())
-    write_bytes(folder / f"seed-{seed}.npz", packed.getvalue())
+    kept.write_samples(folder / f"seed-{seed}.npz", image_NHWC)
     write_bytes(folder / f"seed-{seed}.png", pictures.grid(image_NHWC[:SHOWN], 16, 2))
     write_bytes(folder / f"curves-{seed}.png", curves(spent["looks"], floor))
     told = {
@@ -147,24 +153,3 @@ def curves(looks: Sequence[Told], floor: Floor) -> bytes:
         "KL": [(look["images"], look["divergence"]) for look in looks],
     }
     return pictures.curves(series, floors={"KL": floor.divergence})
-
-
-def _summary(values: Sequence[float]) -> Told:
-    """Mean, its standard error, least and most over seeds."""
-    return {
-        "mean": fmean(values),
-        "error": stdev(values) / len(values) ** 0.5 if len(values) > 1 else None,
-        "least": min(values),
-        "most": max(values),
-    }
-
-
-def _same(kept: Told, asked: Told, folder: Path) -> None:
-    if kept == json.loads(json.dumps(asked)):
-        return
-    differs = ", ".join(name for name, value in asked.items() if kept.get(name) != value)
-    raise ConfigError(
-        f"{folder} holds a result with another {differs}",
-        where="--out",
-        hint="give another folder with --out, or do it again with --fresh",
-    )

@@ -5,26 +5,22 @@ N stacks, H W pixels, C = 3 channels.
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save
 from torch import Tensor
 
+from ganlib.bench import kept
+from ganlib.bench.kept import Say, Told
 from ganlib.bench.stacked.digits import JUDGED, Stacks
 from ganlib.bench.stacked.judge import Classify, Score, judged
 from ganlib.config import GanConfig
 from ganlib.determinism import Replicas, stream
 from ganlib.evaluation import generate
 from ganlib.evaluation.sampling import sample_seeds
-from ganlib.storage import write_bytes
 from ganlib.training import precision
 from ganlib.training.feed import Batch
 from ganlib.training.gan_task import GanTask
@@ -33,9 +29,6 @@ FIRST = 10_000
 """Images before the first look; the next comes when half as many more have been shown."""
 SAVED = 60.0
 """Seconds of training after which what has been learnt is kept."""
-
-Say = Callable[[str], None]
-Told = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -94,7 +87,10 @@ def trained(
 
     Looking counts neither as time nor as images. The last look is at what comes out.
     """
-    spent = _resumed(learner, place, key)
+    spent: Told = {"images": 0, "seconds": 0.0, "load_average": 0.0, "looks": []}
+    if (left := kept.left(place, key, say)) is not None:
+        spent, state = left
+        learner.task.load_state_dict(state)
     following = _following(spent)
     begun, saved = learner.seconds(), spent["seconds"]
     before = spent["seconds"]
@@ -109,7 +105,7 @@ def trained(
             following = _following(spent)
             say(_said(spent, found))
         if due or spent["seconds"] - saved >= SAVED:
-            _keep(learner, spent, place, key)
+            kept.keep(place, key, spent, learner.task.state_dict())
             saved = before = spent["seconds"]
             begun = learner.seconds()
     return spent
@@ -119,27 +115,6 @@ def _following(spent: Told) -> int:
     if not spent["looks"]:
         return FIRST
     return int(spent["looks"][-1]["images"]) * 3 // 2
-
-
-def _keep(learner: Learner, spent: Told, place: Path, key: str) -> None:
-    about = json.dumps({"key": key, "spent": spent})
-    state = {name: tensor.contiguous() for name, tensor in learner.task.state_dict().items()}
-    write_bytes(place, save(state, metadata={"about": about}))
-
-
-def _resumed(learner: Learner, place: Path, key: str) -> Told:
-    """What is kept of something else is written over: it has no result that could be lost."""
-    new: Told = {"images": 0, "seconds": 0.0, "load_average": 0.0, "looks": []}
-    if not place.exists():
-        return new
-    with safe_open(place, "pt") as file:
-        about = json.loads(file.metadata()["about"])
-        if about["key"] != key:
-            return new
-        names = file.keys()
-        learner.task.load_state_dict({name: file.get_tensor(name) for name in names})
-    spent: Told = about["spent"]
-    return spent
 
 
 def _look(spent: Told, found: Score) -> Told:

@@ -170,6 +170,8 @@ def _methods(text: str) -> tuple[Any, ...]:
 
 def _rows(told: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Each method, then the papers' own, then a perfect sampler."""
+    from ganlib.cli.tables import number
+
     rows: list[tuple[str, ...]] = []
     for cell in told["cells"]:
         name, found = cell["asked"]["method"], cell["summary"]
@@ -192,12 +194,3 @@ def _rows(told: Mapping[str, Any]) -> list[tuple[str, ...]]:
     perfect = (f"{100 * floor['quality']:.2f}", f"{floor['divergence']:.4f}", "0")
     rows.append(("a perfect sampler", "all", *perfect, f"{floor['sigma_ratio']:.3f}", "", ""))
     return rows
-
-
-def number(found: Mapping[str, Any], digits: int, scale: float = 1) -> str:
-    """`0.12 +- 0.01`, the mean alone of one seed, `none` of none."""
-    if found["mean"] is None:
-        return "none"
-    error = found["error"]
-    told = f"{scale * found['mean']:.{digits}f}"
-    return told if error is None else f"{told} +- {scale * error:.{digits}f}"

@@ -63,34 +63,48 @@ def answer(
     def show(console: Console) -> None:
         from ganlib.cli import tables
 
+        for cell in told["cells"]:
+            console.print(f"{cell['method']}: {cell['protocol_in_words']}")
         tables.show(console, COLUMNS, list(rows(told)), right=COLUMNS[1:])
 
     return Answer(told, 0, show)
 
 
 def rows(told: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Each seed of each method, then the papers' means, then real stacks as the judge sees them."""
-    found = [
-        (
-            f"{cell['method']}, seed {row['seed']}",
-            *_figures(row, told["floor"]["divergence"]),
-            f"{row['images']:,}",
-            f"{row['seconds']:.0f}",
-            f"{row['load_average']:.1f}",
-        )
-        for cell in told["cells"]
-        for row in cell["rows"]
-    ]
+    """Each seed of each method and the mean of several, then the papers' means, then real stacks as
+    the judge sees them and by their labels.
+    """
+    found = []
+    for cell in told["cells"]:
+        for row in cell["rows"]:
+            spent = (f"{row['images']:,}", f"{row['seconds']:.0f}", f"{row['load_average']:.1f}")
+            figures = _figures(row, told["floor"]["divergence"])
+            found.append((f"{cell['method']}, seed {row['seed']}", *figures, *spent))
+        if len(cell["rows"]) > 1:
+            found.append((f"{cell['method']}, mean", *_means(cell["summary"]), *3 * ("",)))
     for one in told["published"]:
         divergence = "" if one["divergence"] is None else f"{one['divergence']:.3f}"
-        empty = 6 * ("",)
         name = f"{one['method']}, {one['source']}"
-        found.append((name, f"{one['modes']:g}", empty[0], divergence, *empty[1:]))
-    real = told["judge"]["of_held_out_stacks"]
+        found.append((name, f"{one['modes']:g}", "", divergence, *5 * ("",)))
+    real, floor = told["judge"]["of_held_out_stacks"], told["floor"]["divergence"]
+    found.append(("real stacks, held out", *_figures(real, floor), *3 * ("",)))
     found.append(
-        ("real stacks, held out", *_figures(real, told["floor"]["divergence"]), "", "", "")
+        ("the floor: real stacks by their labels", "", "", f"{floor:.4f}", "0", *4 * ("",))
     )
     return found
+
+
+def _means(summary: Mapping[str, Any]) -> tuple[str, ...]:
+    """With standard errors over seeds."""
+    from ganlib.cli.tables import number
+
+    return (
+        number(summary["modes"], 1),
+        number(summary["sure_modes"], 1),
+        number(summary["divergence"], 4),
+        number(summary["divergence_above_floor"], 4),
+        number(summary["sure_share"], 1, 100),
+    )
 
 
 def _figures(row: Mapping[str, Any], floor: float) -> tuple[str, ...]:

@@ -15,11 +15,11 @@ from click.testing import CliRunner
 from PIL import Image
 
 from ganlib.bench.collapse import bench_collapse
-from ganlib.bench.collapse.cells import _summary
 from ganlib.bench.collapse.game import Game
 from ganlib.bench.collapse.gaussians import mixture
 from ganlib.bench.collapse.pictures import scatter
 from ganlib.bench.collapse.scoring import score
+from ganlib.bench.kept import summary
 from ganlib.cli.commands import bench_collapse as command
 from ganlib.cli.main import ganlib
 from ganlib.errors import ConfigError
@@ -138,6 +138,30 @@ def test_a_folder_with_another_result_is_refused_by_name(
     assert bench(out) == told
 
 
+def test_what_a_cut_run_left_that_is_of_no_use_is_said_and_begun_anew(
+    whole: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    said: list[str] = []
+
+    def stop(text: str) -> None:
+        said.append(text)
+        if " 4 iterations" in text:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bench(tmp_path, say=stop)
+    bench(tmp_path, say=said.append, iterations=2, seeds=(3,))
+    assert "unfinished.safetensors was left by other settings: begun anew" in said[2]
+    (tmp_path / "cell.json").unlink()
+    (tmp_path / "unfinished.safetensors").write_bytes(b"torn")
+    bench(tmp_path, say=said.append)
+    assert any("unfinished.safetensors is damaged" in text for text in said)
+    assert torch.equal(samples(tmp_path, 5), samples(whole[0], 5))
+    (tmp_path / "cell.json").write_text("{}")
+    with pytest.raises(ConfigError, match="another benchmark, method, protocol, seeds, settings"):
+        bench(tmp_path)
+
+
 def test_several_methods_have_a_folder_each(tmp_path: Path) -> None:
     told = bench(tmp_path, methods=["plain", "pacgan2"], iterations=2, benchmark="grid")
     assert [cell["asked"]["method"] for cell in told["cells"]] == ["plain", "pacgan2"]
@@ -155,13 +179,13 @@ def test_a_misspelt_setting_is_refused_before_anything_is_trained(tmp_path: Path
 
 
 def test_means_and_their_errors_by_hand() -> None:
-    found = _summary([0.5, 0.7, 0.9, None])
+    found = summary([0.5, 0.7, 0.9, None])
     assert found["seeds"] == 3
     assert found["mean"] == pytest.approx(0.7)
     assert found["error"] == pytest.approx(stdev([0.5, 0.7, 0.9]) / 3**0.5)
     assert (found["least"], found["most"]) == (0.5, 0.9)
-    assert _summary([0.5])["error"] is None
-    assert _summary([None])["mean"] is None
+    assert summary([0.5])["error"] is None
+    assert summary([None])["mean"] is None
 
 
 def test_the_command_trains_and_shows_a_table(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from ganlib.bench import kept
 from ganlib.bench.names import Name
 from ganlib.bench.stacked import networks
 from ganlib.bench.stacked.cells import Cell, measured
@@ -172,6 +173,8 @@ def test_a_cut_run_goes_on_to_the_same_samples(name: Name, tmp_path: Path) -> No
     row = whole["rows"][0]
     assert row["images"] == 400
     assert [look["images"] for look in row["looks"]][:2] == [80, 120]
+    assert "a quarter of the channels, batch 40" in whole["protocol_in_words"]
+    assert whole["protocol_in_words"].count("9 minutes or 400 images") == 1
     assert row["looks"][-1]["images"] == 400
 
     def stop(text: str) -> None:
@@ -223,15 +226,32 @@ def test_training_ends_with_the_first_limit() -> None:
 def test_the_table_has_a_row_for_each_seed_paper_and_real_stacks() -> None:
     real = {"modes": 1000, "sure_modes": 1000, "divergence": 0.03, "sure_share": 0.98}
     row = real | {"seed": 3, "images": 5_000, "seconds": 12.0, "load_average": 1.0}
+    rows = [row, row | {"seed": 4, "modes": 990}]
+    summary = {
+        name: kept.summary([one[name] for one in rows])
+        for name in ("modes", "divergence", "sure_modes", "sure_share")
+    }
+    summary["divergence_above_floor"] = kept.summary([0.01, 0.03])
     told = {
         "floor": {"divergence": 0.02},
-        "cells": [{"method": "best", "rows": [row, row | {"seed": 4}]}],
+        "cells": [
+            {"method": "best", "rows": rows, "summary": summary},
+            {"method": "plain", "rows": rows[:1], "summary": {}},
+        ],
         "published": [{"method": "GAN", "modes": 30.6, "divergence": None, "source": "there"}],
         "judge": {"of_held_out_stacks": real},
     }
     shown = command.rows(told)
     assert all(len(one) == len(command.COLUMNS) for one in shown)
     assert [one[0] for one in shown] == [
-        "best, seed 3", "best, seed 4", "GAN, there", "real stacks, held out"
+        "best, seed 3", "best, seed 4", "best, mean", "plain, seed 3", "GAN, there",
+        "real stacks, held out", "the floor: real stacks by their labels",
     ]  # fmt: skip
     assert shown[0][4] == "0.0100"
+    assert shown[2][1:5] == (
+        "995.0 +- 5.0",
+        "1000.0 +- 0.0",
+        "0.0300 +- 0.0000",
+        "0.0200 +- 0.0100",
+    )
+    assert shown[-1][3] == "0.0200"
