@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -29,7 +34,7 @@ from ganlib.config import (
 from ganlib.data import Dataset
 from ganlib.errors import Collapsed
 from ganlib.storage import LocalStore
-from ganlib.training import MemoryTracker, rescue
+from ganlib.training import MemoryTracker, RunSpec, rescue
 from ganlib.training.execute import execute
 from ganlib.training.loop import Report, Snapshot
 from ganlib.training.snapshots import Snapshots
@@ -130,11 +135,25 @@ def test_snapshots_are_those_of_the_attempt(tmp_path: Path) -> None:
     assert snapshots.clocks() == [100, 200, 300]
 
 
-def test_each_policy_is_tried_and_then_the_run_has_failed(digits: Dataset, tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Lost:
+    spec: RunSpec
+    tracker: MemoryTracker
+    error: Collapsed
+
+
+@pytest.fixture(scope="module")
+def lost(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Lost:
     """Neither half the rate nor other noise mends a generator fifty times too fast."""
-    spec, tracker = spec_of(LOST, digits, tmp_path), MemoryTracker()
+    torch.set_num_threads(1)
+    spec, tracker = spec_of(LOST, digits, tmp_path_factory.mktemp("lost")), MemoryTracker()
     with pytest.raises(Collapsed) as caught:
         execute(spec, tracker=tracker)
+    return Lost(spec, tracker, caught.value)
+
+
+def test_each_policy_is_tried_and_then_the_run_has_failed(lost: Lost) -> None:
+    spec, tracker, folder = lost.spec, lost.tracker, Path(lost.spec.run_folder)
     made = rescue.made(spec)
     assert [one.policy for one in made] == [LOWER, OtherNoise()]
     tags = {k: v for line in tracker.of("tags") for k, v in line["values"].items()}
@@ -145,34 +164,35 @@ def test_each_policy_is_tried_and_then_the_run_has_failed(digits: Dataset, tmp_p
         "rescue-1-before": made[0].collapsed_at,
         "rescue-1-after": made[1].collapsed_at,
         "rescue-2-before": made[1].collapsed_at,
-        "rescue-2-after": caught.value.clock,
+        "rescue-2-after": lost.error.clock,
     }
     assert titles["rescue-1-before"]["png"] != titles["rescue-2-after"]["png"]
     (kept, *_) = tracker.of("artifact")
-    assert kept["path"] == str(tmp_path / rescue.FILE)
-    model = json.loads((tmp_path / "model" / "network.json").read_text())
+    assert kept["path"] == str(folder / rescue.FILE)
+    model = json.loads((folder / "model" / "network.json").read_text())
     trained = model["meta"]["belongs"]["config"]
     assert trained["generator"]["optimiser"]["learning_rate"] == pytest.approx(5e-3)
     assert trained["seed"] == LOST.seed + 1
     again = MemoryTracker()
     with pytest.raises(Collapsed, match="the generator collapsed") as repeated:
         execute(spec, tracker=again)
-    assert repeated.value.told == caught.value.told
+    assert repeated.value.told == lost.error.told
     assert not again.of("metrics")
 
 
-def test_a_rescue_that_was_killed_is_ended_by_the_next_start(
-    digits: Dataset, tmp_path: Path
+def ends_as(lost: Lost, spec: RunSpec) -> None:
+    """To the same attempts, at the same clocks, and the same end."""
+    with pytest.raises(Collapsed) as caught:
+        execute(spec)
+    assert (caught.value.told, caught.value.clock) == (lost.error.told, lost.error.clock)
+    assert rescue.made(spec) == rescue.made(lost.spec)
+
+
+def test_a_rescue_that_was_cut_is_ended_by_the_next_start(
+    lost: Lost, digits: Dataset, tmp_path: Path
 ) -> None:
-    """Whole, and killed just after its first rollback: the same attempts and the same end."""
-
-    def end(folder: Path) -> str:
-        with pytest.raises(Collapsed) as caught:
-            execute(spec_of(LOST, digits, folder))
-        return caught.value.told
-
-    whole = end(tmp_path / "whole")
-    spec, clocks = spec_of(LOST, digits, tmp_path / "parts"), list[int]()
+    """Just after its first rollback."""
+    spec, clocks = spec_of(LOST, digits, tmp_path), list[int]()
 
     def kill(moment: object) -> None:
         if isinstance(moment, Report):
@@ -183,8 +203,28 @@ def test_a_rescue_that_was_killed_is_ended_by_the_next_start(
     with pytest.raises(Killed):
         execute(spec, on_moment=kill)
     assert len(rescue.made(spec)) == 1
-    assert end(tmp_path / "parts") == whole
-    assert rescue.made(spec) == rescue.made(spec_of(LOST, digits, tmp_path / "whole"))
+    ends_as(lost, spec)
+
+
+@pytest.mark.slow
+def test_a_process_that_was_killed_in_a_rescue_is_ended_by_the_next_one(
+    lost: Lost, digits: Dataset, tmp_path: Path
+) -> None:
+    """SIGKILL as soon as an attempt is written down, before or while its snapshots follow it."""
+    spec = spec_of(LOST, digits, tmp_path)
+    code = (
+        "import sys; from ganlib.training import RunSpec; "
+        "from ganlib.training.execute import execute; "
+        "execute(RunSpec.model_validate_json(sys.argv[1]))"
+    )
+    for attempts in (1, 2):
+        process = subprocess.Popen([sys.executable, "-c", code, spec.model_dump_json()])
+        while process.poll() is None and len(rescue.made(spec)) < attempts:
+            time.sleep(0.002)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        assert not (tmp_path / "outcome.json").exists()
+    ends_as(lost, spec)
 
 
 def test_a_grown_run_is_whole(digits: Dataset, tmp_path: Path) -> None:
