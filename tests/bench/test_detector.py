@@ -230,7 +230,6 @@ def test_every_mechanism_makes_a_gan_that_can_be_trained() -> None:
     assert sum(mechanism.collapses for mechanism in MECHANISMS.values()) == 7
 
 
-@pytest.mark.slow
 def test_runs_are_kept_and_the_same_command_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
