@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load, save
+from torch import nn
 
 from ganlib.bench.mechanisms import BASES, MECHANISMS, STANDING, Mechanism, file_of, learnt
 from ganlib.bench.scarce import CPU, FAR
@@ -128,13 +129,14 @@ class Ground:
         )
         return Ground(scene, config, dataset, train, loaded, selector, truth)
 
-    def judged(self, task: GanTask) -> dict[str, float]:
+    @torch.no_grad()
+    def judged(self, generator: nn.Module) -> dict[str, float]:
         """Shares of what real images have: coverage, classes, and the variance inside them."""
         evaluation, real, classes = self.config.evaluation, self.truth, len(self.dataset.classes)
         label_N = balanced_labels(real.samples, real.shares())
         seed_N = sample_seeds(evaluation.seed, torch.arange(real.samples))
-        feature_NF, logits_NK = self.judge(generate(task.average, seed_N, label_N))
-        of_class_N = logits_NK.argmax(1) if blind(task.average, classes) else label_N
+        feature_NF, logits_NK = self.judge(generate(generator, seed_N, label_N))
+        of_class_N = logits_NK.argmax(1) if blind(generator, classes) else label_N
         k, real_NF = evaluation.neighbours, real.real.feature_NF
         covered = coverage(real_NF, feature_NF, k, real_squared_radius_N=real.squared_radii(k))
         share_K = class_shares(logits_NK.argmax(1), classes)
@@ -151,9 +153,11 @@ def _flowers(search: tuple[Path, ...], folder: Path) -> Path:
     for root in search:
         archive = root / "flowers5" / "flowers5_128.zip"
         if archive.is_file():
-            if not (folder / "flowers5" / "test").is_dir():
+            if not (folder / "flowers5").is_dir():
+                part = folder / "part"
                 with zipfile.ZipFile(archive) as packed:
-                    packed.extractall(folder)
+                    packed.extractall(part)
+                os.replace(part / "flowers5", folder / "flowers5")
             return folder / "flowers5"
     raise NotFound(
         "there is no flowers5/flowers5_128.zip",
@@ -203,7 +207,7 @@ class Course:
             self.guard.read(moment.clock, moment.values, Replicas(), last=True)
             self.training_s += trained - since
             self.reading_s += time.process_time() - trained
-            self.truth.append(self.ground.judged(self.task))
+            self.truth.append(self.ground.judged(self.task.average))
             self._race(turned and self.mechanism.races(len(self.truth) - begun))
             since = time.process_time()
         self.clock = until

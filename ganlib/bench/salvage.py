@@ -1,7 +1,4 @@
-"""One run that collapses by how its players learn, and one way of doing something about it.
-
-N samples, K classes
-"""
+"""One run that collapses by how its players learn, and one way of doing something about it."""
 
 from __future__ import annotations
 
@@ -9,12 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
 from ganlib.bench.collapses import GAN, Ground
 from ganlib.bench.mechanisms import MECHANISMS
-from ganlib.collapse.signals import class_spread
 from ganlib.config import (
     Cadence,
     Collapse,
@@ -27,8 +20,6 @@ from ganlib.config import (
 )
 from ganlib.determinism import sub_seed
 from ganlib.errors import Collapsed, Diverged
-from ganlib.evaluation import sample_sets
-from ganlib.metrics import class_shares, present
 from ganlib.models import load_model
 from ganlib.storage import write_bytes
 from ganlib.training import MemoryTracker, Outcome, RunSpec, rescue
@@ -106,22 +97,24 @@ def _one(ground: Ground, config: GanConfig, answer: Collapse, folder: Path) -> C
         run_folder=str(folder.absolute()),
         selector=ground.selector,
     )
-    tracker, clock, ended = MemoryTracker(), 0, "diverged"
+    tracker, clock, ended, last = MemoryTracker(), 0, "diverged", ""
     judged: dict[str, float] = {}
     try:
         outcome: Outcome = execute(spec, tracker=tracker)
-        clock, ended = outcome.clock, "budget"
-        judged = judge(ground, load_model(Path(outcome.model)).module)
+        clock, ended, last = outcome.clock, "budget", outcome.collapse
+        judged = ground.judged(load_model(Path(outcome.model)).module)
     except Collapsed as error:
-        clock, ended = error.clock, "collapsed"
+        clock, ended, last = error.clock, "collapsed", error.told
     except Diverged as error:
         clock = error.clock
     attempts = rescue.made(spec)
     for line in tracker.of("image"):
         if line["name"] != "samples" or line["clock"] == clock:
             write_bytes(folder / f"{line['name']}.png", line["png"])
-    told = [line["values"] for line in tracker.of("tags")]
-    alarms = [values["ganlib.collapse"] for values in told if "ganlib.collapse" in values]
+    tags = [line["values"] for line in tracker.of("tags")]
+    alarms = [values["ganlib.collapse"] for values in tags if "ganlib.collapse" in values]
+    # What was said before a cell was cut, its tracker does not know.
+    alarms += [*(attempt.seen for attempt in attempts), last]
     return {
         "ended": ended,
         "healthy": bool(judged) and health(judged),
@@ -140,22 +133,6 @@ def _shown(attempts: Sequence[rescue.Attempt], clock: int) -> int:
         images += attempt.collapsed_at - start
         start = attempt.clock
     return images + clock - start
-
-
-@torch.no_grad()
-def judge(ground: Ground, generator: nn.Module) -> dict[str, float]:
-    """Shares of what real images have: coverage, classes, and the variance inside them."""
-    evaluation, real, classes = ground.config.evaluation, ground.truth, len(ground.dataset.classes)
-    k = evaluation.neighbours
-    (taken,) = sample_sets(generator, real, ground.judge, seeds=[evaluation.seed], neighbours=k)
-    share_K = class_shares(taken.fake.judged(), classes)
-    spread_K = class_spread(taken.fake.feature_NF.cpu(), taken.of_class_N, classes)
-    real_K = class_spread(real.real.feature_NF.cpu(), real.real.label_N, classes)
-    return {
-        "coverage": taken.sums.finish(k).coverage / real.floor(k).coverage,
-        "classes": present(share_K, real.shares(), evaluation.present_share) / classes,
-        "spread": float((spread_K / real_K).nanmean()),
-    }
 
 
 def health(judged: dict[str, float]) -> bool:

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from ganlib.bench.rescue import account
-from ganlib.bench.salvage import _shown
+from ganlib.bench import collapses
+from ganlib.bench.rescue import account, bench_rescue
+from ganlib.bench.salvage import ARMS, _shown
 from ganlib.bench.watching import bench_watch
 from ganlib.cli.main import main
 from ganlib.config import OtherNoise
@@ -83,6 +84,35 @@ def test_the_command_counts_what_is_there_and_passes_by_rescues_alone(
     assert main(command) == code
     told = json.loads(capfd.readouterr().out, parse_constant=pytest.fail)["result"]
     assert (told["runs"], told["passed"]) == (alone, passed)
+
+
+@pytest.mark.slow
+def test_every_arm_is_run_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On real digits, by short runs of small players and a hardly trained judge."""
+    for name, value in {
+        "budget.images": 5_120, "generator.network.width": 8, "discriminator.network.width": 8
+    }.items():  # fmt: skip
+        monkeypatch.setitem(collapses.GAN, name, value)
+    scene = collapses.Scene("digits", {"classifier.budget.images": 1_280}, collapses.GAN)
+    monkeypatch.setitem(collapses.SCENES, "digits", scene)
+    said: list[str] = []
+
+    def bench() -> dict[str, Any]:
+        return bench_rescue(tmp_path, seeds=1, causes=("rates",), say=said.append)
+
+    told = bench()
+    rows = {row["arm"]: row for row in told["rows"]}
+    assert list(rows) == ["alone", *ARMS]
+    assert len(said) == 5
+    assert rows["alone"]["ended"] == "budget"
+    assert rows["alone"]["seen"].startswith("collapsed (")
+    assert not rows["alone"]["healthy"]
+    assert rows["rollback"]["attempts"][0].endswith("with other_noise")
+    for arm, row in rows.items():
+        assert row["images"] >= 5_120 or row["ended"] == "collapsed"
+        assert list(Path(row["pictures"]).glob("*.png")), arm
+    assert bench()["rows"] == told["rows"]
+    assert len(said) == 5
 
 
 def test_a_cause_or_arm_that_is_none_is_refused(
