@@ -36,6 +36,7 @@ class Scale:
         return -placed if self.rises else placed
 
 
+FEWEST = 3 * (NEIGHBOURS + 1)  # real samples
 TINIEST = 1e-9
 FARTHEST = 20.0  # a score below minus this is as good as nothing left
 SCALES = {
@@ -115,11 +116,12 @@ class Null:
 def split(reals: Sample, samples: int, seed: int) -> tuple[Sample, Sample]:
     """A fixed sample of at most `samples`, a third of all if they are few, and the others.
 
-    Raises ValueError where a third is not more than the neighbours that are looked for.
+    Raises ValueError for fewer than `FEWEST`, a third of which has no more neighbours than are
+    looked for.
     """
+    if len(reals) < FEWEST:
+        raise ValueError(f"{len(reals)} real images are too few: at least {FEWEST}")
     count = min(samples, len(reals) // 3)
-    if count <= NEIGHBOURS:
-        raise ValueError(f"{len(reals)} real images are too few: at least {3 * NEIGHBOURS + 3}")
     order = torch.randperm(len(reals), generator=stream(seed, "collapse/reals"))
     return reals[order[:count]], reals[order[count:]]
 

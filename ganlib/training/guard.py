@@ -12,7 +12,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ganlib.collapse import WARMING_UP, Eye, Following, Judge, Reading, Verdict
+from ganlib.collapse import FEWEST, WARMING_UP, Eye, Following, Judge, Reading, Verdict
 from ganlib.config import Collapse
 from ganlib.data import Images, StoredImages
 from ganlib.determinism import Replicas, due, stream, sub_seed
@@ -59,9 +59,12 @@ class Guard:
     ) -> bool:
         """Whether a reading was due at this report, and taken; every rank takes part.
 
-        The last report of a run has one too, unless the run was too short for any.
+        The last report of a run has one too, unless the run was too short for any, and none has one
+        where there are too few images.
         """
         before, self.reported = self.reported, clock
+        if self.idle:
+            return False
         if not due(self.settings.every, before, clock) and not (last and self.series):
             return False
         image_NHWC, label_N = self._fakes(replicas)
@@ -69,6 +72,14 @@ class Guard:
         beside = {name: window[key] for key, name in BESIDE.items() if key in window}
         self.series.append((clock, found | beside))
         return True
+
+    @property
+    def idle(self) -> str:
+        """Why nothing is read, if so."""
+        if len(self.train) >= FEWEST:
+            return ""
+        few = f"{len(self.train)} training images are too few to watch for collapse"
+        return f"{few}: it takes {FEWEST}"
 
     @property
     def verdict(self) -> Verdict:

@@ -301,6 +301,8 @@ def begin(
     replicas.barrier()
     if task.passes.reason:
         session.tracker.note(f"not compiled by {config.compile}: {task.passes.reason}")
+    if guard is not None and guard.idle:
+        session.tracker.note(guard.idle)
     if _resume(session):
         return session
     if spec.origin is not None:

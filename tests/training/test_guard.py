@@ -90,6 +90,18 @@ def test_a_run_shorter_than_the_cadence_is_not_looked_at(digits: Dataset, tmp_pa
     assert outcome.collapse == ""
 
 
+def test_of_too_few_images_nothing_is_read_and_the_run_says_so(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ganlib.training.guard.FEWEST", 2_000)
+    tracker = MemoryTracker()
+    outcome = execute(spec_of(GAN, digits, tmp_path), tracker=tracker)
+    assert readings(tracker) == {}
+    assert (outcome.reason, outcome.collapse) == ("budget", "")
+    (told,) = [line["text"] for line in tracker.of("note") if "collapse" in line["text"]]
+    assert told.endswith("training images are too few to watch for collapse: it takes 2000")
+
+
 def test_a_resumed_run_reads_what_the_whole_one_does(digits: Dataset, tmp_path: Path) -> None:
     whole, first, rest = MemoryTracker(), MemoryTracker(), MemoryTracker()
     told = execute(spec_of(GAN, digits, tmp_path / "whole"), tracker=whole)
