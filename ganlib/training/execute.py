@@ -13,11 +13,12 @@ from ganlib.determinism import Replicas
 from ganlib.errors import Collapsed, ConfigError
 from ganlib.storage import read_json
 from ganlib.training import rescue
+from ganlib.training.beginning import begin
 from ganlib.training.evaluators import Evaluator
 from ganlib.training.journal import Journal, NullTracker, Tracker
 from ganlib.training.loop import Done, Evaluate, Moment, Report, Sample, Snapshot
 from ganlib.training.memory import keep_freed
-from ganlib.training.session import Session, begin, belongs_to, identity
+from ganlib.training.session import Session, belongs_to, identity
 from ganlib.training.spec import GanProblem, Outcome, Reason, RunSpec
 from ganlib.training.stops import Reading, on_plateau
 from ganlib.training.stopwatch import Stopwatch
