@@ -25,9 +25,11 @@ def fit(spec: RunSpec, cluster: ClusterConfig, *, workers: int, log: Path | None
     """Train `spec` on `workers` processes.
 
     A lost worker restarts them all from the last snapshot, up to `cluster.max_failures` times; the
-    weights at the end are those of a run nobody disturbed. A finished run answers without workers.
-    Ray is that of the `ray_session` around it, or one of its own with `log`. Raises what training
-    raises as itself (Diverged, ConfigError, StorageError...), and StageFailed for anything else.
+    weights at the end are those of a run nobody disturbed. Where a node is given notice they save
+    one at the next report and go on from it elsewhere, however often. A finished run answers
+    without workers. Ray is that of the `ray_session` around it, or one of its own with `log`.
+    Raises what training raises as itself (Diverged, ConfigError, StorageError...), and StageFailed
+    for anything else.
     """
     return fit_many([spec], cluster, workers=workers, log=log)[0]
 
@@ -75,6 +77,7 @@ def _fit_one(spec: RunSpec, cluster: ClusterConfig, devices: Devices) -> Outcome
         "spec": spec.model_dump(mode="json"),
         "verdicts": str(verdicts.folder),
         "device": devices.kind,
+        "watched": not is_local(),  # a Ray of our own loses no nodes
     }
     try:
         return _answer(_train(job, spec, cluster, devices, name), verdicts, spec)

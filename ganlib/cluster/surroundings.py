@@ -19,11 +19,11 @@ DRIVER = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
+WATCHER = "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"
 WORKERS = {
     "RAY_TRAIN_V2_ENABLED": "1",
     # Reports are a barrier that is polled; at the default of 2 s each would cost that much.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
     "RAY_TRAIN_ENABLE_CONTROLLER_STRUCTURED_LOGGING": "0",
     "RAY_TRAIN_ENABLE_WORKER_STRUCTURED_LOGGING": "0",
@@ -41,7 +41,8 @@ def settle(*, local: bool) -> None:
     A local Ray gets a token of its own, so that nothing is written to the user's folder and no
     other user of the machine may join.
     """
-    for name, value in {**DRIVER, **WORKERS}.items():
+    watched = {WATCHER: "0" if local else "1"}
+    for name, value in {**DRIVER, **WORKERS, **watched}.items():
         os.environ.setdefault(name, value)
     if local and not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(16)
@@ -53,6 +54,7 @@ def of_workers(threads: int) -> dict[str, str]:
     """What every worker process is started with; one set for all, so that Ray may share them."""
     places = [os.getcwd(), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     passed = {name: os.environ.get(name, value) for name, value in WORKERS.items()}
+    passed[WATCHER] = os.environ.get(WATCHER, "0")
     if mirror := os.environ.get("GANLIB_MIRROR"):
         passed["GANLIB_MIRROR"] = mirror
     return {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +14,15 @@ from ganlib.training import Outcome, RunSpec
 
 if TYPE_CHECKING:
     from ganlib.training.evaluators import Evaluator
+    from ganlib.training.loop import Moment
 
 
 def train(job: dict[str, Any]) -> dict[str, Any]:
     """One rank of a fit: `{"outcome": ...}`, or `{"error": ...}` where trying again is no help.
 
-    It raises only when Ray should start the group again: another rank was lost, or this rank alone
-    failed while the others wait for it in a collective. Then the next attempt finds the verdict.
+    It raises only when Ray should start the group again: another rank was lost, a node is to go and
+    the state is saved, or this rank alone failed while the others wait for it in a collective. Then
+    the next attempt finds the verdict.
     """
     from ray.train import get_context
 
@@ -33,7 +34,9 @@ def train(job: dict[str, Any]) -> dict[str, Any]:
     spec = RunSpec.model_validate(job["spec"])
     speak_into(Path(spec.run_folder) / f"worker-{rank}.log")
     try:
-        return {"outcome": _execute(spec, job["device"]).model_dump(mode="json")}
+        return {"outcome": _execute(spec, job["device"], job["watched"]).model_dump(mode="json")}
+    except Left:
+        raise
     except Exception as error:
         traceback.print_exc()
         if is_lost_peer(error):
@@ -46,16 +49,18 @@ def train(job: dict[str, Any]) -> dict[str, Any]:
         return {"error": to_dict(error)}
 
 
-def _execute(spec: RunSpec, device: str) -> Outcome:
+def _execute(spec: RunSpec, device: str, watched: bool) -> Outcome:
     from ganlib.determinism import Replicas
     from ganlib.training.execute import execute
 
+    rank = _Rank()
     return execute(
         spec,
         Replicas.current(),
         device=device,
-        on_moment=_reporter(),
+        on_moment=rank.tell,
         evaluator=_evaluator(spec),
+        leaving=rank.leaving if watched else None,
     )
 
 
@@ -71,22 +76,42 @@ def _evaluator(spec: RunSpec) -> Evaluator | None:
     return RayEvaluator(spec.workers)
 
 
-def _reporter() -> Callable[[Any], None]:
-    """Tell Ray Train of progress, once a clock: several moments may share one.
+class Left(Exception):
+    """A node was given notice and what was trained is saved: Ray starts the group elsewhere."""
 
-    Every rank sees the same moments, so all meet at Train's barrier equally often.
-    """
-    from ray.train import report
 
-    last = -1
+class _Rank:
+    """What a rank says to Ray Train, and hears from it; every rank equally often, as all meet."""
 
-    def tell(moment: Any) -> None:
-        nonlocal last
-        if moment.clock > last:
-            last = moment.clock
+    def __init__(self) -> None:
+        self.told = -1
+        self.noticed = False
+
+    def leaving(self) -> bool:
+        """Whether a node of this group was given notice, as when a spot instance is taken back.
+
+        It is asked at reports, so a cadence of reports slower than nodes give notice loses what was
+        trained since the last snapshot.
+        """
+        from ray.train import get_preemption_info
+
+        self.noticed = get_preemption_info() is not None
+        return self.noticed
+
+    def tell(self, moment: Moment) -> None:
+        """Once a clock: several moments may share one. Raises Left once the snapshot is there.
+
+        Until the node goes Ray would let the group train on, which nobody saves.
+        """
+        from ray.train import report
+
+        from ganlib.training.loop import Snapshot
+
+        if moment.clock > self.told:
+            self.told = moment.clock
             report({"clock": moment.clock})
-
-    return tell
+        if self.noticed and isinstance(moment, Snapshot):
+            raise Left(f"saved at {moment.clock} images, as a node is to go")
 
 
 def speak_into(path: Path) -> None:

@@ -36,13 +36,15 @@ def execute(
     on_reading: OnReading | None = None,
     on_moment: OnMoment | None = None,
     evaluator: Evaluator | None = None,
+    leaving: Callable[[], bool] | None = None,
 ) -> Outcome:
     """Train until the budget, a plateau, the wall time or `on_reading` ends it.
 
     Every rank calls it with its own replicas and otherwise the same arguments. The newest whole
     snapshot in `run_folder` is where it goes on; a finished run answers from its outcome.
     `on_reading(clock, readings)` is asked on rank 0 once readings count, and stops the run by
-    returning true; `on_moment` is called on every rank, equally often. With `evaluate: beside`
+    returning true; `on_moment` is called on every rank, equally often, and so is `leaving`: a
+    snapshot is saved as soon as it says that a node is to go. With `evaluate: beside`
     readings and pictures are taken by `evaluator`, by a child process if none is given and there is
     a core for it. Readings go to the tracker as `eval/<name>` and `train/<name>`, and without one
     to the journal in `spec.spool`; the run's end is told by whoever owns it, not here. A GAN is
@@ -71,7 +73,7 @@ def execute(
         session = begin(now, replicas, torch.device(device), tracker, evaluator, attempts)
         try:
             with session.arithmetic.products():
-                return _unless_collapsed(_train(session, on_reading, on_moment))
+                return _unless_collapsed(_train(session, on_reading, on_moment, leaving))
         except _Again as again:
             if replicas.rank == 0:
                 rescue.note(spec, (*attempts, again.attempt))
@@ -124,12 +126,13 @@ def _train(
     session: Session,
     on_reading: OnReading | None,
     on_moment: OnMoment | None,
+    leaving: Callable[[], bool] | None,
 ) -> Outcome:
     if session.ended is not None:
         return session.finish(session.start, session.ended)
     limit = session.spec.config.budget.wall_minutes
     watch = Stopwatch(Path(session.spec.run_folder) / "elapsed.json", session.start)
-    for moment in session.moments():
+    for moment in session.moments(leaving):
         watch.pause()
         clock, ended = moment.clock, None
         match moment:

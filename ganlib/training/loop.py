@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -91,10 +91,12 @@ def run(
     plan: Plan,
     replicas: Replicas,
     start: int = 0,
+    leaving: Callable[[], bool] | None = None,
 ) -> Iterator[Moment]:
     """Train on `images`, where their labels lie, from clock `start`.
 
-    At one clock: report, evaluate, sample, snapshot, and at last done.
+    At one clock: report, evaluate, sample, snapshot, and at last done. `leaving` is asked at each
+    report, on all ranks and with one answer for them; when it is true a snapshot follows.
 
     There is a report before any other moment, so a snapshot leaves no half-made means behind;
     only a sample of what is not trained yet comes before the first step.
@@ -114,6 +116,8 @@ def run(
         due_now = _due(plan, before, clock)
         if due_now:
             yield Report(clock, tally.finish(replicas))
+            if leaving is not None and leaving() and Snapshot not in due_now:
+                due_now.append(Snapshot)
         for kind in due_now[1:]:
             yield kind(clock)
     yield Done(clock)

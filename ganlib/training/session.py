@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,8 +62,8 @@ class Session:
     looked: int = -1
     told: int = -1
 
-    def moments(self) -> Iterator[Moment]:
-        return run(self.task, self.train, self.plan, self.replicas, self.start)
+    def moments(self, leaving: Callable[[], bool] | None = None) -> Iterator[Moment]:
+        return run(self.task, self.train, self.plan, self.replicas, self.start, leaving)
 
     def report(self, clock: int, values: dict[str, float]) -> None:
         self.window = values

@@ -1,4 +1,4 @@
-"""A driver to be killed: `python -m tests.cluster.driver sweep|fit|spec|short|none HOME`."""
+"""A driver to be killed: `python -m tests.cluster.driver sweep|fit|pair|spec|short|none HOME`."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ def main(what: str, home: Path) -> None:
             digits = prepare(DataConfig(size=8, channels=1), home / "data")
             config = small_gan(budget=Budget(images=10**9)) if what == "fit" else small_gan()
             fit(spec_of(config, digits, home / "run"), CLUSTER, workers=2)
+        if what == "pair":
+            fit(RunSpec.model_validate_json((home / "spec.json").read_text()), CLUSTER, workers=2)
         if what == "spec":
             fit(RunSpec.model_validate_json((home / "spec.json").read_text()), CLUSTER, workers=1)
         if what == "sweep":

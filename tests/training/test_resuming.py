@@ -130,6 +130,28 @@ def _published(snapshots: Path) -> set[str]:
     return {str(clock) for clock in range(128, newest + 1, 128)}
 
 
+def test_a_notice_saves_a_snapshot_from_which_training_goes_on_bit_for_bit(
+    digits: Dataset, tmp_path: Path
+) -> None:
+    config = overlay(GAN, {"cadence": Cadence(report=32, evaluate=64, sample=128, snapshot=4_096)})
+    whole = spec_of(config, digits, tmp_path / "whole")
+    expected = execute(whole)
+    spec, asked = spec_of(config, digits, tmp_path / "left"), 0
+
+    def third() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked == 3
+
+    with pytest.raises(Killed):
+        execute(spec, on_moment=killed_at(96), leaving=third)
+    (kept,) = (tmp_path / "left" / "snapshots").glob("*/meta.json")
+    assert int(kept.parent.name) == 96
+    found = execute(spec)
+    assert_same(last_state(spec), last_state(whole))
+    assert found.series == expected.series
+
+
 def test_what_a_killed_save_left_is_gone(digits: Dataset, tmp_path: Path) -> None:
     spec = spec_of(CLASSIFIER, digits, tmp_path)
     left = tmp_path / "snapshots" / "000000000064" / ".state.safetensors.k2x9q1"
