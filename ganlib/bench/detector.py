@@ -26,6 +26,7 @@ from ganlib.bench.mechanisms import file_of
 from ganlib.bench.recorded import read_logs, replay
 from ganlib.bench.truth import Cell, becomes_good, marked, truth_of
 from ganlib.config import DetectorConfig
+from ganlib.errors import ConfigError
 from ganlib.stages.stamp import source_digest
 from ganlib.storage import read_json
 
@@ -76,6 +77,7 @@ def bench_runs(
     first: int = FIRST_SHOWN,
     datasets: Sequence[str] = (),
     minutes: float = math.inf,
+    fit: Path | None = None,
     search: tuple[Path, ...] = (),
     say: Say = lambda text: None,
 ) -> Figures:
@@ -84,22 +86,26 @@ def bench_runs(
     Whether a run collapsed is said by a judge that the detector does not know; see `truth_of`. All
     datasets, where none are named. Each run is kept in `out` when it is done, and the same command
     goes on from there. After `minutes` no other run is begun, and those there are are counted.
+    Thresholds are fitted on these runs, or on those that another call left in `fit`; raises
+    ConfigError where there are none, or of a seed that is asked about.
     """
     from ganlib.bench.collapses import SCENES, Ground, one_run
     from ganlib.bench.mechanisms import MECHANISMS
 
     names, begun = tuple(dict.fromkeys(datasets)) or tuple(SCENES), time.monotonic()
     ground = cache(lambda dataset: Ground.of(dataset, out, search))
+    runs = f"runs-{source_digest(CODE)}"
+    theirs = _kept(fit / runs, range(first, first + seeds)) if fit else []
     cells: list[Cell] = []
     wanted = list(product(range(first, first + seeds), names, MECHANISMS))
     for seed, dataset, name in wanted:
-        folder = out / f"runs-{source_digest(CODE)}" / dataset
+        folder = out / runs / dataset
         if (kept := folder / file_of(name, seed) / "cell.json").exists():
             cells.append(read_json(kept))
         elif time.monotonic() - begun < 60 * minutes:
             cells.append(one_run(ground(dataset), dataset, name, seed, folder))
             say(_line(cells[-1]))
-    told = account(cells)
+    told = account(cells, theirs)
     told["passed"] = told["passed"] and len(cells) == len(wanted)
     asked = {"first_seed": first, "seeds": seeds, "datasets": list(names), "asked": len(wanted)}
     return told | asked
@@ -113,19 +119,34 @@ def _line(cell: Cell) -> str:
     return f"{what}: {cell['cpu_s']:.1f} s, {last:.2f} of the coverage of real images"
 
 
-def account(cells: Sequence[Cell]) -> Figures:
+def _kept(folder: Path, asked: range) -> list[Cell]:
+    cells: list[Cell] = [read_json(path) for path in sorted(folder.glob("*/*/cell.json"))]
+    shared = sorted({cell["seed"] for cell in cells} & set(asked))
+    if cells and not shared:
+        return cells
+    raise ConfigError(
+        f"{folder} holds runs of seed {shared[0]}, which is asked about"
+        if shared
+        else f"{folder} holds no runs of this version",
+        where="--fit",
+        hint="ganlib bench detector --seeds 4 --first-seed 3000 --out DIR makes some",
+    )
+
+
+def account(cells: Sequence[Cell], others: Sequence[Cell] = ()) -> Figures:
     """Recall, false alarms with exact intervals, and delay of the detector replayed on `cells`.
 
-    What counts are thresholds fitted without the run's own mechanism and dataset; beside them
-    `default`, those of DetectorConfig, and `chosen`, those fitted to all. `delay` is the median
-    over hits, as a share of what a run has of its own. `passed` looks at the targets and at 100
-    runs of either sort.
+    What counts are thresholds fitted without the run's own mechanism and dataset, on `others` where
+    there are some; beside them `default`, those of DetectorConfig, and `chosen`, those fitted to
+    all. `delay` is the median over hits, as a share of what a run has of its own. `passed` looks at
+    the targets and at 100 runs of either sort.
     """
     whole = [cell for cell in cells if "series" in cell]
     runs = _known(whole)
     judged = [run for run in runs if run.truth != "neither"]
     replays = Replays.of(judged)
-    choices, chosen = replays.left_out(), replays.fitted()
+    fitted_on = _judged(others) if others else replays
+    choices, chosen = replays.left_out(fitted_on), fitted_on.fitted()
     said = [replays.told[choice][n] for n, choice in enumerate(choices)]
     found = figures(judged, said)
     enough = min(found["collapsed"], found["healthy"]) >= ENOUGH
@@ -133,6 +154,10 @@ def account(cells: Sequence[Cell]) -> Figures:
         **found,
         "left_out": len(runs) - len(judged),
         "diverged": len(cells) - len(whole),
+        "fitted_on": {
+            "runs": len(fitted_on.runs),
+            "seeds": sorted({run.cell["seed"] for run in fitted_on.runs}),
+        },
         "by_mechanism": _groups(judged, said, "mechanism"),
         "by_dataset": _groups(judged, said, "dataset"),
         "default": figures(judged, replays.told[0]),
@@ -160,13 +185,27 @@ def account(cells: Sequence[Cell]) -> Figures:
     }
 
 
+def _judged(cells: Sequence[Cell]) -> Replays:
+    runs = _known([cell for cell in cells if "series" in cell])
+    return Replays.of([run for run in runs if run.truth != "neither"])
+
+
 def _known(cells: Sequence[Cell]) -> list[Known]:
+    """What was true of each; of one that goes on from a run that is not healthy nothing is."""
     found = []
     for alike in dict.fromkeys(_alike(cell) for cell in cells):
         mine = [cell for cell in cells if _alike(cell) == alike]
         mark = marked(mine)
         became = becomes_good(mine, mark)
-        found += [Known(cell, *truth_of(cell, mark, became)) for cell in mine]
+        truths = [truth_of(cell, mark, became) for cell in mine]
+        unsound = {
+            cell["seed"]
+            for cell, (truth, _) in zip(mine, truths, strict=True)
+            if cell["mechanism"] == cell["base"] and truth != "healthy"
+        }
+        for cell, told in zip(mine, truths, strict=True):
+            doubtful = cell["start"] and cell["seed"] in unsound
+            found.append(Known(cell, *(("neither", None) if doubtful else told)))
     return found
 
 

@@ -109,13 +109,16 @@ class Replays:
         least = min(costs)
         return 0 if costs[0].of <= least.of + least.error else costs.index(least)
 
-    def left_out(self) -> list[int]:
-        """For each run the choice that costs least on those of other mechanisms and datasets."""
+    def left_out(self, others: Replays | None = None) -> list[int]:
+        """For each run the choice that costs least on those of other mechanisms and datasets, of
+        `others` where they are given.
+        """
+        fitted_on = others or self
 
         @cache
         def best(mechanism: str, dataset: str) -> int:
-            others = [n for n, run in enumerate(self.runs) if _apart(run, mechanism, dataset)]
-            return self.fitted(others)
+            runs = enumerate(fitted_on.runs)
+            return fitted_on.fitted(n for n, run in runs if _apart(run, mechanism, dataset))
 
         return [best(run.cell["mechanism"], run.cell["dataset"]) for run in self.runs]
 

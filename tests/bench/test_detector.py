@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ganlib.bench import collapses
-from ganlib.bench.detector import account, bench_runs
+from ganlib.bench.detector import CODE, account, bench_runs
 from ganlib.bench.fitting import Known, Replays, configs
 from ganlib.bench.mechanisms import BASES, MECHANISMS, learnt
 from ganlib.bench.recorded import FILES, Recorded, Row, detector, fid_rule, read_logs, replay
@@ -20,7 +20,8 @@ from ganlib.cli.main import main
 from ganlib.collapse.signals import class_spread
 from ganlib.config import DataConfig, DetectorConfig, load_recipe, overlay
 from ganlib.data import Dataset, prepare
-from ganlib.errors import DataError
+from ganlib.errors import ConfigError, DataError
+from ganlib.stages.stamp import source_digest
 
 
 @pytest.mark.data
@@ -164,6 +165,40 @@ def test_what_can_be_had_is_said_by_healthy_runs_of_the_same_base() -> None:
     assert told["left_out"] == 1
     told = account([GOOD, low | {"base": "without classes"}])
     assert (told["healthy"], told["left_out"]) == (2, 0)
+
+
+def test_of_what_goes_on_from_a_run_that_is_not_healthy_nothing_is_known() -> None:
+    base = "as the recipe stands"
+    unsound = cell([0.0] * 8, [*[0.9] * 5, 0.1, 0.1, 0.1], collapses=False, name=base, seed=1)
+    later = [LATE | {"start": 400, "seed": seed} for seed in (0, 1)]
+    told = account([GOOD | {"mechanism": base}, unsound, *later])
+    assert (told["collapsed"], told["healthy"], told["left_out"]) == (1, 1, 2)
+
+
+def test_thresholds_may_be_fitted_on_runs_of_other_seeds() -> None:
+    """A fall of 4.5 that only an alarm of 4 tells, learnt from others of its kind elsewhere."""
+    shallow = ([-1, -1, -1, -1, 0, -4.5, -4.5, -4.5], FALLS[1])
+    mine = cell(*shallow, collapses=True, turn=450)
+    others = [
+        cell(*shallow, collapses=True, turn=450, name="other", dataset="mnist", seed=seed)
+        for seed in range(1, 5)
+    ]
+    assert account([GOOD, mine])["recall"] == 0
+    told = account([GOOD, mine], others)
+    assert told["recall"] == 1
+    assert told["fitted_on"] == {"runs": 4, "seeds": [1, 2, 3, 4]}
+
+
+def test_runs_to_fit_on_are_there_and_of_other_seeds(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="holds no runs"):
+        bench_runs(tmp_path / "out", seeds=1, minutes=0, fit=tmp_path)
+    kept = tmp_path / f"runs-{source_digest(CODE)}" / "digits" / "one" / "cell.json"
+    kept.parent.mkdir(parents=True)
+    kept.write_text(json.dumps(GOOD | {"seed": 4_000}))
+    with pytest.raises(ConfigError, match="runs of seed 4000, which is asked about"):
+        bench_runs(tmp_path / "out", seeds=1, minutes=0, fit=tmp_path)
+    told = bench_runs(tmp_path / "out", seeds=1, first=5_000, minutes=0, fit=tmp_path)
+    assert told["fitted_on"] == {"runs": 1, "seeds": [4_000]}
 
 
 def test_an_alarm_before_anything_was_wrong_is_no_hit() -> None:

@@ -44,6 +44,12 @@ if TYPE_CHECKING:
     help="Begin no other run after so many, and count those there are.",
 )
 @click.option(
+    "--fit",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Fit thresholds on the runs that another call left there, of other seeds.",
+)
+@click.option(
     "--out",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
@@ -58,6 +64,7 @@ def detector(
     first_seed: int,
     datasets: tuple[str, ...],
     minutes: float | None,
+    fit: Path | None,
     out: Path,
 ) -> Answer:
     """How well collapse is told, on published runs and on short runs of our own.
@@ -66,16 +73,21 @@ def detector(
     false alarms of the others and hours saved, beside two simple rules. Runs of our own collapse by
     seven mechanisms or are healthy in seven ways, which a judge says that the detector does not
     know: recall and false alarms with exact intervals, and delay as a share of the run, by
-    thresholds that were fitted without the run's own mechanism and dataset. Seeds below 4000 were
-    tuned on. --minutes 0 counts what there is. Ends with 1 when a target is missed.
+    thresholds that were fitted without the run's own mechanism and dataset, and with --fit without
+    its seed. What goes on from a run that the judge does not find healthy does not count. Seeds
+    below 4000 were tuned on. --minutes 0 counts what there is. Ends with 1 when a target is missed.
 
     \b
     ganlib bench detector --logs data/collapse_logs --json
     GANLIB_DATA=/data ganlib bench detector --seeds 4 --minutes 5 --out bench-detector
+    ganlib bench detector --seeds 4 --first-seed 3000 --out earlier
+    ganlib bench detector --seeds 4 --fit earlier --out bench-detector
     """
     options.unused()
     if logs is None and not seeds:
         raise click.UsageError("give --logs DIR, --seeds N, or both")
+    if fit is not None and not seeds:
+        raise click.UsageError("--fit is for runs of our own: give --seeds N")
     from ganlib.bench.detector import bench_logs, bench_runs
 
     def say(text: str) -> None:
@@ -89,6 +101,7 @@ def detector(
             first=first_seed,
             datasets=datasets,
             minutes=math.inf if minutes is None else minutes,
+            fit=fit,
             search=data_folders(),
             say=say,
         )
