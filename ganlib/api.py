@@ -325,7 +325,7 @@ def check_snapshot(config: PipelineConfig, origin: str, *, home: Path | str | No
     """Raises ConfigError for settings that cannot go on from the snapshot `RUN@CLOCK`."""
     from ganlib.stages import forks
 
-    forks.check(config.gan, forks.fork(Home.existing(home), origin))
+    forks.check(config.gan, forks.fork(Home.existing(home), origin), config.data)
 
 
 def evaluate(

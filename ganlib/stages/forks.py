@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganlib.config import GanConfig, PipelineConfig, parse
+from ganlib.config import DataConfig, GanConfig, PipelineConfig, parse
 from ganlib.errors import ConfigError, InputError, NotFound
 from ganlib.stages import pipelines
 from ganlib.storage import Home
@@ -57,9 +57,20 @@ def fork(home: Home, name: str) -> Fork:
     return Fork(f"{identity.id}@{clock}", identity.id, config, origin, digest)
 
 
-def check(config: GanConfig, start: Fork) -> None:
-    """Raises ConfigError for what a snapshot cannot go on with."""
+def check(config: GanConfig, start: Fork, data: DataConfig | None = None) -> None:
+    """Raises ConfigError for what a snapshot cannot go on with; `data` where it is known."""
     before, clock = start.config.gan, start.origin.clock
+    for path in ("size", "channels"):
+        known, given = (
+            getattr(one, path) for one in (start.config.data, data or start.config.data)
+        )
+        if known != given:
+            raise ConfigError(
+                f"data.{path} is {given}, and {start.name} was trained with {known}: weights have "
+                "the shapes of its images",
+                where=f"data.{path}",
+                hint="leave the images as they were, or begin anew without --from",
+            )
     for path, was, now in (
         ("generator.network", before.generator.network, config.generator.network),
         ("discriminator.network", before.discriminator.network, config.discriminator.network),

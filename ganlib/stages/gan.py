@@ -59,7 +59,7 @@ def run(
     start, own = None, parts(context.home, context.config, dataset, judges, best)
     if origin:
         start = forks.fork(context.home, origin)
-        forks.check(settings(context.config, best), start)
+        forks.check(settings(context.config, best), start, context.config.data)
         own |= {"origin": {"name": start.name, "settings": start.digest}}
     return run_stage(
         context,

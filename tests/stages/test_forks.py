@@ -89,6 +89,15 @@ def test_what_cannot_go_on_is_refused(home: Home, changes: dict[str, int], where
     assert caught.value.where == where
 
 
+@pytest.mark.parametrize(("path", "value"), [("data.size", 16), ("data.channels", 3)])
+def test_images_of_other_shapes_are_refused(home: Home, path: str, value: int) -> None:
+    start = forks.fork(home, f"{run_of(home)}@64000")
+    other = overlay(start.config, {path: value})
+    forks.check(other.gan, start, start.config.data)
+    with pytest.raises(ConfigError, match=f"{path} is {value}, and .*@64000 was trained with"):
+        forks.check(other.gan, start, other.data)
+
+
 def test_fewer_images_cannot_be_judged_together_and_more_can(home: Home) -> None:
     start = forks.fork(home, f"{run_of(home)}@64000")
     more = overlay(start.config.gan, {"discriminator.packing": 2})
