@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Literal
 
+from ganlib.collapse.detector import BLIND, WON
 from ganlib.config import Plateau
 
 Reading = tuple[int, dict[str, float]]
@@ -21,8 +22,6 @@ def on_plateau(series: Sequence[Reading], plateau: Plateau) -> bool:
 
 
 PATIENCE = 3
-WON = 0.99
-BLIND = 0.02
 SILENT = 1e-3
 PROGRESS = 0.005
 GOOD = 0.5

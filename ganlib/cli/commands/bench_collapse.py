@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -146,9 +146,17 @@ def _planes(
 
         for cell in told["cells"]:
             console.print(f"{cell['asked']['method']}: {cell['protocol_in_words']}")
+        console.print(_seeds(told["seeds"], told["tuning_seeds"]))
         tables.show(console, COLUMNS, list(_rows(told)), right=COLUMNS[1:])
 
     return Answer(told, 0, show)
+
+
+def _seeds(shown: Sequence[int], tuned: Sequence[int]) -> str:
+    """Which there are, and which of them the recommended method was tuned on."""
+    both = sorted(set(shown) & set(tuned))
+    told = f"seeds {', '.join(map(str, shown))}; best was tuned on {tuned[0]} to {tuned[-1]}"
+    return told + (f", of which {', '.join(map(str, both))} prove nothing" if both else "")
 
 
 def _refuse(whose: str, **given: object) -> None:

@@ -22,6 +22,7 @@ from ganlib.bench.collapse.scoring import score
 from ganlib.bench.kept import summary
 from ganlib.cli.commands import bench_collapse as command
 from ganlib.cli.main import ganlib
+from ganlib.cli.output import console
 from ganlib.errors import ConfigError
 
 TINY = ("batch=20", "generator.widths=[8, 8]", "discriminator.widths=[8]")
@@ -200,6 +201,10 @@ def test_the_command_trains_and_shows_a_table(tmp_path: Path) -> None:
     rows = command._rows(answer.result)
     assert [row[0] for row in rows][:2] == ["plain", "best"]
     assert rows[-1][0] == "a perfect sampler"
+    shown = io.StringIO()
+    answer.show(console(shown))
+    assert "seeds 0, 1; best was tuned on 100 to 112\n" in shown.getvalue()
+    assert command._seeds([99, 100, 101], [100, 101]).endswith("of which 100, 101 prove nothing")
     assert any("PacGAN2" in row[0] for row in rows)
     assert all(len(row) == len(command.COLUMNS) for row in rows)
     wrong = CliRunner().invoke(ganlib, ["bench", "collapse", "ring", "--method", "gan"], obj=[])
