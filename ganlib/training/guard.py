@@ -5,7 +5,7 @@ N samples, H W pixels, C channels
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -93,17 +93,29 @@ class Guard:
 
     def well(self, clock: int) -> bool:
         """Whether the readings up to `clock` say that the generator had learnt and not lost it."""
-        pairs = zip(self.series, self._verdicts, strict=True)
-        past = [said for (read, _), said in pairs if read <= clock]
+        past = [said for (read, _), said in self._pairs() if read <= clock]
         return bool(past) and past[-1].state in ("healthy", "recovered")
 
     @property
     def _verdicts(self) -> list[Verdict]:
         return self._following.of(self.series)
 
+    def _pairs(self) -> Iterator[tuple[Reading, Verdict]]:
+        return zip(self.series, self._verdicts, strict=True)
+
     @cached_property
     def _following(self) -> Following:
         return Following(self.eye.null, self.settings.detector)
+
+    def spared(self, since: int) -> bool:
+        """Whether what had collapsed at the clock `since` has not had its time from there on yet.
+
+        That is a warm-up, and the readings that end a collapse after it.
+        """
+        past = [said for (read, _), said in self._pairs() if read <= since]
+        time = self.settings.detector.grace + self.settings.detector.recover
+        had = bool(past) and past[-1].state == "collapsed"
+        return had and len(self.series) - len(past) <= time
 
     def told(self) -> dict[str, float]:
         """The last reading: what compares by quotient as a share of what real images score."""

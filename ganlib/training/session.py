@@ -89,7 +89,9 @@ class Session:
             if said.state == "collapsed":
                 self._keep_evidence(clock, said)
         stops = not isinstance(guard.settings, Record) and said.state == "collapsed"
-        return self.agreed("collapsed", stops)
+        origin = self.spec.origin  # whose collapse is what the change is to mend
+        spared = origin is not None and guard.spared(origin.clock)
+        return self.agreed("collapsed", stops and not spared)
 
     def _keep_evidence(self, clock: int, said: Verdict) -> None:
         """Readings and snapshots around the onset, and a grid as it was seen; of all ranks."""

@@ -206,6 +206,12 @@ def test_the_onset_of_a_recorded_collapse_is_kept(digits: Dataset, tmp_path: Pat
     assert min(readings(whole)) == seen + 512
     state = Snapshots(LocalStore(tmp_path / "further" / "snapshots")).read(6_144)
     assert state.belongs["origin"]["clock"] == seen
+    stop = Stop(every=512, detector=DETECTOR)
+    same = overlay(config, {"collapse": stop, "seed": 9, "budget.images": 10_240})
+    with pytest.raises(Collapsed) as caught:
+        execute(spec_of(same, digits, tmp_path / "same", origin=origin))
+    time = DETECTOR.grace + DETECTOR.recover
+    assert caught.value.clock == seen + 512 * (time + 1)  # not at the first reading
     other = overlay(slower, {"discriminator.network.width": 16})
     with pytest.raises(ConfigError, match=r"has other shapes: .*body"):
         execute(spec_of(other, digits, tmp_path / "other", origin=origin))
