@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ganlib.cli.commands.bench_collapse import collapse
 from ganlib.cli.commands.bench_detector import detector
+from ganlib.cli.commands.bench_few import few
 from ganlib.cli.commands.bench_gans import gans
+from ganlib.cli.commands.bench_metrics import evaluate, metrics
 from ganlib.cli.commands.bench_rescue import rescue
 from ganlib.cli.commands.bench_storage import storage
 from ganlib.cli.commands.bench_watch import watch
+from ganlib.cli.measured import answer
 from ganlib.cli.options import EPILOG, Finite, Options, common, data_folders
 from ganlib.cli.output import Answer
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from ganlib.stages.quality import Features
 
 
@@ -29,7 +30,10 @@ def bench() -> None:
 
 bench.add_command(collapse)
 bench.add_command(detector)
+bench.add_command(evaluate)
+bench.add_command(few)
 bench.add_command(gans)
+bench.add_command(metrics)
 bench.add_command(rescue)
 bench.add_command(storage)
 bench.add_command(watch)
@@ -54,7 +58,7 @@ def data(options: Options, images: int, rounds: int, seed: int) -> Answer:
     from ganlib.bench.data import bench_data
 
     told = bench_data(images, search=data_folders(), seed=seed, rounds=rounds, progress=_say)
-    return _answer(told, told["passed"])
+    return answer(told, told["passed"])
 
 
 @bench.command(epilog=EPILOG)
@@ -89,7 +93,7 @@ def kill(options: Options, recipe: str, points: int, seed: int, out: Path) -> An
         say=lambda text: click.echo(text, err=True),
     )
     kept = told["same_weights"] and not told["left_running"] and not told["left_alive"]
-    return _answer(told, kept)
+    return answer(told, kept)
 
 
 @bench.command(epilog=EPILOG)
@@ -125,7 +129,7 @@ def cancel(options: Options, recipe: str, times: int, seed: int, out: Path) -> A
         say=lambda text: click.echo(text, err=True),
     )
     held = ("in_time", "all_released", "all_killed_in_mlflow", "reattached", "finished")
-    return _answer(told, all(told[name] for name in held))
+    return answer(told, all(told[name] for name in held))
 
 
 @bench.command(epilog=EPILOG)
@@ -177,7 +181,7 @@ def train(
         search=data_folders(),
         say=lambda text: click.echo(text, err=True),
     )
-    return _answer(told, told["passed"] is not False)
+    return answer(told, told["passed"] is not False)
 
 
 @bench.command(epilog=EPILOG)
@@ -208,7 +212,7 @@ def quality(options: Options, minutes: float, out: Path) -> Answer:
         search=data_folders(),
         say=lambda text: click.echo(text, err=True),
     )
-    return _answer(told, told["cells"]["ours"]["reached"])
+    return answer(told, told["cells"]["ours"]["reached"])
 
 
 @bench.command(epilog=EPILOG)
@@ -235,7 +239,7 @@ def scale(options: Options, recipe: str, threads: int, rounds: int, seconds: flo
         seconds=seconds,
         say=lambda text: click.echo(text, err=True),
     )
-    return _answer(told, True)
+    return answer(told, True)
 
 
 @bench.command(epilog=EPILOG)
@@ -268,7 +272,7 @@ def beside(options: Options, recipe: str, rounds: int, out: Path) -> Answer:
         search=data_folders(),
         say=lambda text: click.echo(text, err=True),
     )
-    return _answer(told, told["same"])
+    return answer(told, told["same"])
 
 
 @bench.command(epilog=EPILOG)
@@ -315,197 +319,9 @@ def check(
         say=lambda text: click.echo(text, err=True),
         **({"seeds": seeds} if seeds else {}),
     )
-    return _answer(told, told["passed"])
-
-
-@bench.command(epilog=EPILOG)
-@common
-@click.option("--images", default=10_000, show_default=True, type=click.IntRange(1000))
-@click.option("--size", default=64, show_default=True, type=click.IntRange(2), help="Features.")
-@click.option("--seed", default=0, show_default=True)
-@click.option("--threads", default=1, show_default=True, type=click.IntRange(1))
-@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1))
-def metrics(
-    options: Options, images: int, size: int, seed: int, threads: int, rounds: int
-) -> Answer:
-    """Metrics beside SciPy's, torch-fidelity's and prdc's on the same features: value and time.
-
-    The others are installed by who compares: pip install --no-deps torch-fidelity prdc tqdm. Ends
-    with 1 when a value differs by more than 1e-6 of itself, or, at a judge's 64 features, less
-    than five times their processor time is saved.
-
-    \b
-    ganlib bench metrics --size 2048 --rounds 1 --json
-    """
-    options.unused()
-    from ganlib.bench.metrics import bench_metrics
-
-    told = bench_metrics(
-        images,
-        size,
-        seed=seed,
-        threads=threads,
-        rounds=rounds,
-        say=lambda text: click.echo(text, err=True),
-    )
-    return _answer(told, told["passed"])
-
-
-@bench.command(epilog=EPILOG)
-@common
-@click.option("--images", default=50_000, show_default=True, type=click.IntRange(100))
-@click.option(
-    "--sizes",
-    default="64,512",
-    show_default=True,
-    metavar="N,N,...",
-    callback=lambda _context, _parameter, text: _counts(text),
-    help="Numbers of features.",
-)
-@click.option("--workers", default=2, show_default=True, type=click.IntRange(2))
-@click.option("--seed", default=0, show_default=True)
-@click.option(
-    "--out",
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("bench-evaluate"),
-    show_default=True,
-    help="Results so far; the same command goes on from there.",
-)
-def evaluate(
-    options: Options, images: int, sizes: tuple[int, ...], workers: int, seed: int, out: Path
-) -> Answer:
-    """Frechet and kernel distance and coverage of many images by several workers and by one.
-
-    Memory above an idle worker's, seconds and processor seconds of each. Ends with 1 when a value
-    depends on the number of workers by more than 1e-9 of itself.
-
-    \b
-    ganlib bench evaluate --sizes 512 --out bench-evaluate --json
-    """
-    options.unused()
-    from ganlib.bench.spread import bench_evaluate
-
-    told = bench_evaluate(
-        out,
-        images=images,
-        sizes=sizes,
-        workers=workers,
-        seed=seed,
-        say=lambda text: click.echo(text, err=True),
-    )
-    return _answer(told, told["passed"])
-
-
-@bench.command(epilog=EPILOG)
-@common
-@click.option(
-    "--dataset",
-    default="mnist",
-    show_default=True,
-    type=click.Choice(["digits", "fashion-mnist", "mnist"]),
-    help="And the recipe of that name.",
-)
-@click.option(
-    "--per-class",
-    default="10,50,100",
-    show_default=True,
-    metavar="N,N,...",
-    callback=lambda _context, _parameter, text: _counts(text),
-    help="Real images of each class.",
-)
-@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1, 1000))
-@click.option(
-    "--generated",
-    default=1000,
-    show_default=True,
-    type=click.IntRange(10),
-    help="Images of each class.",
-)
-@click.option(
-    "--repeats",
-    default=2,
-    show_default=True,
-    type=click.IntRange(1, 100),
-    help="Classifiers for each set.",
-)
-@click.option(
-    "--out",
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("bench-few"),
-    show_default=True,
-    help="Data, generators, pictures and results so far; the same command goes on from there.",
-)
-def few(
-    options: Options,
-    dataset: str,
-    per_class: tuple[int, ...],
-    seeds: int,
-    generated: int,
-    repeats: int,
-    out: Path,
-) -> Answer:
-    """What a GAN adds for a classifier when there are few images of each class.
-
-    Test accuracy after the same number of steps on those images with tuned distortion, on what a
-    GAN generates that was trained on the same ones, and on both; gain is both less classical of
-    the same images. What follows +- reaches to the ends of the 95 % interval of the mean over
-    seeds, by Student's t. MNIST is looked for in GANLIB_DATA. One thread.
-
-    \b
-    GANLIB_DATA=/data ganlib bench few --per-class 10,50 --seeds 2 --json
-    """
-    from ganlib.bench.few import bench_few, table
-
-    told = bench_few(
-        out,
-        dataset=dataset,
-        per_class=per_class,
-        seeds=seeds,
-        generated=generated,
-        repeats=repeats,
-        settings=options.assignments,
-        search=data_folders(),
-        say=lambda text: click.echo(text, err=True),
-    )
-
-    def show(console: Console) -> None:
-        from ganlib.cli import tables
-
-        columns, rows = table(told["rows"])
-        tables.show(console, columns, rows, right=columns)
-        for text in told["warnings"]:
-            console.print(text)
-
-    return Answer(told, 0, show)
-
-
-def _counts(text: str) -> tuple[int, ...]:
-    """Ascending whole numbers; raises click.BadParameter for what is none."""
-    try:
-        found = tuple(sorted({int(part) for part in text.split(",")}))
-    except ValueError:
-        found = ()
-    if not found or found[0] < 1:
-        raise click.BadParameter(f"{text!r} is not numbers above 0 with commas between, 10,50,100")
-    return found
+    return answer(told, told["passed"])
 
 
 def _say(what: str, done: int, total: int) -> None:
     if done in (0, total) or done % max(1, total // 5) == 0:
         click.echo(f"{what}: {done} of {total}", err=True)
-
-
-def _answer(told: dict[str, Any], kept: bool) -> Answer:
-    """`kept` says whether what is claimed was measured."""
-
-    def show(console: Console) -> None:
-        from ganlib.cli import tables
-
-        plain = [(k, v) for k, v in told.items() if not isinstance(v, (dict, list))]
-        if isinstance(spent := (told.get("quality") or told).get("cpu_minutes"), dict):
-            plain += [(f"cpu_minutes_{loop}", minutes) for loop, minutes in spent.items()]
-        tables.show(console, ("measured", "value"), plain)
-
-    return Answer(told, 0 if kept else 1, show)
