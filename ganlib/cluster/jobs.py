@@ -119,7 +119,8 @@ class JobServer:
     def submit(self, job_id: str, command: Sequence[str]) -> None:
         """Start it on the head; one that is there already is left as it is.
 
-        Ray's page shows all that it is given, so it is given no variables and no settings.
+        Ray's page shows all that it is given, so it is given no variables and no settings: what it
+        is to know lies in a file that `command` names, and credentials are the nodes' own.
         """
         request = {
             "entrypoint": f"exec {shlex.join(command)}",

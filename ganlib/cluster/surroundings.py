@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 DRIVER = {
     # No second Ray by accident after ours was stopped.
@@ -33,6 +35,16 @@ WORKERS = {
     # Workers stay in the folder the command was given in: a user's own modules are found there.
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }
+STORAGE = (
+    "GANLIB_MIRROR",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_DEFAULT_REGION",
+    "AWS_REGION",
+    "AWS_REQUEST_CHECKSUM_CALCULATION",
+    "AWS_RESPONSE_CHECKSUM_VALIDATION",
+)
+"""Where images and snapshots are in S3; credentials for it are each node's own."""
 
 
 def settle(*, local: bool) -> None:
@@ -51,16 +63,25 @@ def settle(*, local: bool) -> None:
 
 
 def of_workers(threads: int) -> dict[str, str]:
-    """What every worker process is started with; one set for all, so that Ray may share them."""
+    """What every worker process is started with; one set for all, so that Ray may share them.
+
+    Ray shows it to whoever sees its page, so there is no credential in it. Where this process knows
+    of a storage, that counts before what the worker's node says.
+    """
     places = [os.getcwd(), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     passed = {name: os.environ.get(name, value) for name, value in WORKERS.items()}
     passed[WATCHER] = os.environ.get(WATCHER, "0")
-    if mirror := os.environ.get("GANLIB_MIRROR"):
-        passed["GANLIB_MIRROR"] = mirror
     return {
         **passed,
+        **told(STORAGE),
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(places)),
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def told(names: Iterable[str]) -> dict[str, str]:
+    """Those of them that are set, without addresses that hold a login."""
+    found = {name: os.environ[name] for name in names if os.environ.get(name)}
+    return {name: value for name, value in found.items() if "@" not in urlsplit(value).netloc}

@@ -12,26 +12,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError
 
+from ganlib.cluster import surroundings
 from ganlib.config import Config, PipelineConfig
 from ganlib.errors import Damaged
 from ganlib.stages.values import Best, DatasetRef, JudgeRef, Judges, ModelRef
 from ganlib.storage import Home, read_json, write_json
 
 SETTINGS = (
+    *surroundings.STORAGE,
     "GANLIB_DATA",
+    "GANLIB_INCEPTION",
+    "GANLIB_RAY_CPUS",
+    "GANLIB_RAY_GPUS",
+    "MLFLOW_S3_ENDPOINT_URL",
     "MLFLOW_TRACKING_URI",
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_S3",
-    "AWS_DEFAULT_REGION",
-    "AWS_REGION",
-    "AWS_REQUEST_CHECKSUM_CALCULATION",
-    "AWS_RESPONSE_CHECKSUM_VALIDATION",
 )
-"""What a node is told where it has no word of its own. Secrets are its own affair."""
+"""What the head is told where it has no word of its own: places and how to ask there.
+
+No credentials, nor AWS_PROFILE, which names some: a file in the home would keep them after they
+were renewed, and Ray's page shows what a job is given. Nodes have their own, as a machine's role, a
+mounted secret or variables. GANLIB_CACHE is a disk of each machine.
+"""
 
 
 class ForClassifiers(Config):
@@ -67,7 +71,10 @@ Given = Annotated[ForClassifiers | ForSweep | ForGan | ForEvaluation, Field(disc
 
 
 class Order(Config):
-    """`folder` and `modules` are where a user's own code was found; `settings` hold no secret."""
+    """`folder` and `modules` are where a user's own code was found; `settings` hold no secret.
+
+    They reach the job's process by this file, and its workers by Ray, which shows them.
+    """
 
     id: str
     home: str
@@ -78,7 +85,7 @@ class Order(Config):
     flow_run_id: str | None
     folder: str = Field(default_factory=os.getcwd)
     modules: tuple[str, ...] = Field(default_factory=lambda: _modules())
-    settings: dict[str, str] = Field(default_factory=lambda: _settings())
+    settings: dict[str, str] = Field(default_factory=lambda: surroundings.told(SETTINGS))
 
 
 class Outcome(Config):
@@ -147,9 +154,3 @@ def telling(order: Order) -> Iterator[None]:
 
 def _modules() -> tuple[str, ...]:
     return tuple(filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))
-
-
-def _settings() -> dict[str, str]:
-    """Without addresses that hold a password."""
-    told = {name: os.environ[name] for name in SETTINGS if os.environ.get(name)}
-    return {name: value for name, value in told.items() if "@" not in urlsplit(value).netloc}

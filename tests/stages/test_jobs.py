@@ -251,15 +251,22 @@ def test_an_order_holds_settings_and_no_secrets(context: Context, monkeypatch: p
         "AWS_SECRET_ACCESS_KEY": "planted",
         "RAY_AUTH_TOKEN": "planted",
         "MLFLOW_TRACKING_URI": "http://me:planted@mlflow:5000",
-        "AWS_ENDPOINT_URL_S3": "http://s3:8333",
+        "AWS_ENDPOINT_URL": "http://me:planted@s3:8333",
     }
-    monkeypatch.delenv("GANLIB_DATA", raising=False)
-    for name, value in planted.items():
+    plain = {
+        "AWS_ENDPOINT_URL_S3": "http://s3:8333",
+        "AWS_REGION": "eu-central-1",
+        "GANLIB_INCEPTION": "/weights/inception.pth",
+        "GANLIB_MIRROR": "s3://bucket/team",
+    }
+    for name in orders.SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in (planted | plain).items():
         monkeypatch.setenv(name, value)
     jobs.perform(context, run_of(context), GIVEN, Scripted())
     path = _order(context, f"{run_of(context)}.1")
     assert "planted" not in path.read_text()
-    assert orders.read(path).settings == {"AWS_ENDPOINT_URL_S3": "http://s3:8333"}
+    assert orders.read(path).settings == plain
 
 
 def test_the_process_of_a_job_does_the_stage_and_says_how_it_ended(
