@@ -199,8 +199,16 @@ class Session:
                     "pending": pending,
                     "collapse": [] if self.guard is None else list(self.guard.series),
                 },
+                spare=self._refuge(),
             )
         self.replicas.barrier()
+
+    def _refuge(self) -> int | None:
+        """What a rescue would go back to stays, however long ago it was: a collapse may be slow."""
+        guard = self.guard
+        if guard is None or not guard.series or not isinstance(guard.settings, Rescue):
+            return None
+        return max((clock for clock in self.snapshots.clocks() if guard.well(clock)), default=None)
 
     def agreed(self, reason: Reason, wanted: bool) -> Reason | None:
         """`reason` if rank 0 wants it, on every rank."""

@@ -54,8 +54,12 @@ class Snapshots:
         state: Mapping[str, Tensor],
         belongs: Mapping[str, Any],
         notes: Mapping[str, Any],
+        spare: int | None = None,
     ) -> None:
-        """Publish, then let the oldest go. A kill at any point leaves the one before readable."""
+        """Publish, then let the oldest go, but for the one at `spare`.
+
+        A kill at any point leaves the one before readable.
+        """
         folder = f"{clock:012d}"
         before = [c for c in self.clocks() if c < clock]
         self.store.delete(f"{folder}/meta.json")
@@ -74,7 +78,8 @@ class Snapshots:
         text = json.dumps(meta, indent=2, sort_keys=True) + "\n"
         self.store.write(f"{folder}/meta.json", text.encode())
         for old in before[: max(0, len(before) + 1 - self.keep)]:
-            self.delete(old)
+            if old != spare:
+                self.delete(old)
 
     def adopt(self, clock: int, belongs: Mapping[str, Any]) -> None:
         """Let a snapshot be gone on from by another configuration: a declared change, at once."""

@@ -135,6 +135,18 @@ def test_snapshots_are_those_of_the_attempt(tmp_path: Path) -> None:
     assert snapshots.clocks() == [100, 200, 300]
 
 
+def test_what_a_rescue_would_go_back_to_stays_however_old(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ganlib.training.guard.Guard.well", lambda guard, clock: clock <= 256)
+    for kind, stays in (("rescue", [256]), ("stop", [])):
+        gan = overlay(GAN, {"collapse": {"kind": kind, "every": 256, "detector": DETECTOR}})
+        spec = spec_of(gan, digits, tmp_path / kind)
+        execute(spec)
+        kept = Snapshots(LocalStore(tmp_path / kind / "snapshots")).clocks()
+        assert kept == [*stays, 768, 896, 1_024]
+
+
 @dataclass(frozen=True)
 class Lost:
     spec: RunSpec
