@@ -260,8 +260,10 @@ def course(ground: Ground, name: str, seed: int, before: Path) -> Course:
 
 
 def _continue(course: Course, folder: Path) -> None:
-    """From what `one_run` left of a healthy run in `folder`."""
+    """From what `one_run` left of a healthy run in `folder`; Diverged where that run has."""
     kept = read_json(folder / "cell.json")
+    if "series" not in kept:
+        raise Diverged(0, f"the run that it goes on from ({kept['mechanism']})")
     course.task.load_state_dict(load((folder / STATE).read_bytes()))
     series = [(int(clock), values) for clock, values in kept["series"]]
     course.clock, course.truth = series[-1][0], list(kept["truth"])

@@ -15,6 +15,7 @@ from typing import Any
 from ganlib.bench.collapses import Ground
 from ganlib.bench.exact import share
 from ganlib.bench.salvage import ARMS, CAUSES, RECIPES, Cell, health, salvage
+from ganlib.stages.stamp import source_digest
 from ganlib.storage import read_json, write_json
 
 Say = Callable[[str], None]
@@ -22,6 +23,8 @@ Told = dict[str, Any]
 # Seeds that policies and causes were chosen on are below it.
 FIRST_SHOWN = 1_000
 TARGET = 0.9
+# What a cell depends on: with other code it is another one.
+CODE = ("bench/collapses.py", "bench/mechanisms.py", "bench/salvage.py", "collapse", "training")
 
 
 def bench_rescue(
@@ -39,17 +42,19 @@ def bench_rescue(
 
     `alone` is the run that nobody helps; only where it does not end healthy there is something to
     save. A judge whom the detector does not know says so, on 1,000 samples; see `health`. Each cell
-    is kept in `out` when it is done, and the same command goes on from there, also in a cell.
+    is kept in `out` when it is done, and the same command goes on from there, also in a cell, as
+    long as the code is the same.
     `passed` says that rescue saves nine in ten, and is None where it was not tried or nothing was
     there to be saved.
     """
     rows: list[Cell] = []
+    cells = out / f"cells-{source_digest(CODE)}"
     for recipe in dict.fromkeys(recipes):
         ground: Ground | None = None
         for seed in range(first, first + seeds):
             for cause in dict.fromkeys(causes):
                 for arm in dict.fromkeys(("alone", *arms)):
-                    folder = out / "cells" / f"{recipe}-{cause.replace(' ', '-')}-{seed}" / arm
+                    folder = cells / f"{recipe}-{cause.replace(' ', '-')}-{seed}" / arm
                     if not (folder / "cell.json").exists():
                         ground = ground or Ground.of(recipe, out, search)
                         begun = time.process_time()

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from ganlib.bench import collapses
-from ganlib.bench.rescue import account, bench_rescue
+from ganlib.bench.rescue import CODE, account, bench_rescue
 from ganlib.bench.salvage import ARMS, _shown
 from ganlib.bench.watching import bench_watch
 from ganlib.cli.main import main
 from ganlib.config import OtherNoise
+from ganlib.stages.stamp import source_digest
 from ganlib.storage import write_json
 from ganlib.training.rescue import Attempt
 
@@ -52,11 +53,12 @@ def test_only_runs_that_end_badly_alone_are_there_to_be_saved() -> None:
 @pytest.fixture
 def _already(tmp_path: Path) -> None:
     """Cells as the command keeps them: alone the first ends badly, and only a rescue saves it."""
+    cells = tmp_path / f"cells-{source_digest(CODE)}"
     for seed, arm, healthy in [
         (1_000, "alone", False), (1_000, "rescue", True), (1_000, "best", False),
         (1_001, "alone", True), (1_001, "rescue", True), (1_001, "best", True),
     ]:  # fmt: skip
-        kept = tmp_path / "cells" / f"digits-rates-{seed}" / arm / "cell.json"
+        kept = cells / f"digits-rates-{seed}" / arm / "cell.json"
         write_json(kept, row(seed, arm, healthy))
 
 
