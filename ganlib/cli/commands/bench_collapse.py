@@ -155,7 +155,11 @@ def _planes(
 def _seeds(shown: Sequence[int], tuned: Sequence[int]) -> str:
     """Which there are, and which of them the recommended method was tuned on."""
     both = sorted(set(shown) & set(tuned))
-    told = f"seeds {', '.join(map(str, shown))}; best was tuned on {tuned[0]} to {tuned[-1]}"
+    edges = [seed for seed in tuned if not {seed - 1, seed + 1} <= set(tuned)]
+    spans = " and ".join(
+        f"{low} to {high}" for low, high in zip(edges[::2], edges[1::2], strict=True)
+    )
+    told = f"seeds {', '.join(map(str, shown))}; best was tuned on {spans}"
     return told + (f", of which {', '.join(map(str, both))} prove nothing" if both else "")
 
 

@@ -203,7 +203,7 @@ def test_the_command_trains_and_shows_a_table(tmp_path: Path) -> None:
     assert rows[-1][0] == "a perfect sampler"
     shown = io.StringIO()
     answer.show(console(shown))
-    assert "seeds 0, 1; best was tuned on 100 to 112\n" in shown.getvalue()
+    assert "seeds 0, 1; best was tuned on 100 to 112 and 300 to 309\n" in shown.getvalue()
     assert command._seeds([99, 100, 101], [100, 101]).endswith("of which 100, 101 prove nothing")
     assert any("PacGAN2" in row[0] for row in rows)
     assert all(len(row) == len(command.COLUMNS) for row in rows)
