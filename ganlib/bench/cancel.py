@@ -140,7 +140,7 @@ def _drilled(
     back = time.time()
     jobs = len(_jobs(serve.home, stage))
     _training(serve, run, back)
-    nodes.kill_head()
+    nodes.kill(0)
     say("the head of Ray is killed, and started again")
     nodes.stop()
     nodes.start()

@@ -56,10 +56,14 @@ class Nodes:
         """Raises StageFailed when the job server does not answer in two minutes."""
         page, port = (place.rpartition(":")[2] for place in (self.url, self.gcs))
         head = ["--head", f"--port={port}", "--include-dashboard=true", f"--temp-dir={self.folder}"]
-        self._node(*head, "--dashboard-host=127.0.0.1", f"--dashboard-port={page}")
+        self._node(self.cpus[0], *head, "--dashboard-host=127.0.0.1", f"--dashboard-port={page}")
         self._wait()
-        for _ in self.cpus[1:]:
-            self._node(f"--address={self.gcs}")
+        for cpus in self.cpus[1:]:
+            self.join(cpus)
+
+    def join(self, cpus: int) -> None:
+        """One more node with `cpus` CPUs."""
+        self._node(cpus, f"--address={self.gcs}")
 
     def stop(self) -> None:
         """Asked first: `ray start` ends what it has started. After ten seconds all is killed."""
@@ -69,22 +73,19 @@ class Nodes:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(10)
         for number in range(len(self.processes)):
-            self._kill(number)
+            self.kill(number)
         self.processes.clear()
 
-    def kill_head(self) -> None:
-        """SIGKILL to all processes of its node, those of jobs and workers too."""
-        self._kill(0)
-
-    def _kill(self, number: int) -> None:
+    def kill(self, number: int) -> None:
+        """SIGKILL to all processes of a node, those of jobs and workers too; the head's is 0."""
         while kill_once(MARK, f"{self.mark}-{number}"):
             self.processes[number].poll()
         self.processes[number].wait()
 
-    def _node(self, *options: str) -> None:
+    def _node(self, cpus: int, *options: str) -> None:
         number = len(self.processes)
         command = [str(BIN / "ray"), "start", "--block", "--disable-usage-stats"]
-        command += [f"--object-store-memory={MEMORY}", f"--num-cpus={self.cpus[number]}"]
+        command += [f"--object-store-memory={MEMORY}", f"--num-cpus={cpus}"]
         command += [f"--dashboard-agent-listen-port={free_port()}", *options]
         with (self.folder / f"node-{number}.log").open("ab") as log:
             self.processes.append(

@@ -30,14 +30,15 @@ class Devices:
     strict: bool = False
 
     @classmethod
-    def of(cls, cluster: ClusterConfig) -> Devices:
+    def of(cls, cluster: ClusterConfig, fewest: int | None = None) -> Devices:
         """Of the session under way; raises ConfigError when cuda is asked for and not there.
 
-        Nodes of a cluster that was joined may come a minute after its head, as when that was lost.
+        Nodes of a cluster that was joined may come a minute after its head, as when that was lost:
+        those of all workers are waited for, or of `fewest`.
         """
         import ray
 
-        there, wanted = ray.cluster_resources(), cluster.workers * cluster.threads
+        there, wanted = ray.cluster_resources(), (fewest or cluster.workers) * cluster.threads
         end = time.monotonic() + (0.0 if is_local() else LATE_S)
         while max(there.get("CPU", 0), _promised("CPU")) < wanted and time.monotonic() < end:
             time.sleep(POLL_S)
@@ -57,26 +58,27 @@ class Devices:
         kind: Literal["cpu", "cuda"] = "cuda" if gpus and cluster.device != "cpu" else "cpu"
         return cls(kind, cpus, gpus, cluster.threads, strict=cluster.device == "cuda")
 
-    def workers(self, asked: int, batch: int) -> int:
-        """How many of the `asked` workers there are places for.
+    def workers(self, asked: int, batch: int, fewest: int | None = None) -> int:
+        """How many of the `asked` workers there are places for, or may be: `fewest` are enough.
 
         One GPU serves one worker: with `device: auto` fewer GPUs mean fewer workers, which shows in
         no result, as the batch is that of all workers together. Raises ConfigError where there is
         not enough.
         """
+        needed = asked if fewest is None else fewest
         if self.kind == "cuda":
-            if asked <= self.gpus:
+            if needed <= self.gpus:
                 return asked
             if not self.strict:
                 return max(n for n in range(1, self.gpus + 1) if batch % n == 0)
             raise ConfigError(
-                f"{asked} workers want a GPU each, and there are {self.gpus}",
+                f"{needed} workers want a GPU each, and there are {self.gpus}",
                 where="cluster.workers",
                 hint=f"set cluster.workers={self.gpus}, or cluster.device=auto",
             )
-        if asked * self.threads > self.cpus:
+        if needed * self.threads > self.cpus:
             raise ConfigError(
-                f"{asked} workers of {self.threads} threads want {asked * self.threads} CPUs, "
+                f"{needed} workers of {self.threads} threads want {needed * self.threads} CPUs, "
                 f"and Ray has {self.cpus}",
                 where="cluster.workers",
                 hint="set fewer cluster.workers or cluster.threads",

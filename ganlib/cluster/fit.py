@@ -21,21 +21,34 @@ from ganlib.training import Outcome, RunSpec
 NEEDLESS = frozenset({"DatasetsCallback", "PlacementGroupCleanerCallback"})
 
 
-def fit(spec: RunSpec, cluster: ClusterConfig, *, workers: int, log: Path | None = None) -> Outcome:
-    """Train `spec` on `workers` processes.
+def fit(
+    spec: RunSpec,
+    cluster: ClusterConfig,
+    *,
+    workers: int,
+    fewest: int | None = None,
+    log: Path | None = None,
+) -> Outcome:
+    """Train `spec` on `workers` processes, or, on a cluster, on no less than `fewest`.
 
     A lost worker restarts them all from the last snapshot, up to `cluster.max_failures` times; the
     weights at the end are those of a run nobody disturbed. Where a node is given notice they save
-    one at the next report and go on from it elsewhere, however often. A finished run answers
-    without workers. Ray is that of the `ray_session` around it, or one of its own with `log`.
-    Raises what training raises as itself (Diverged, ConfigError, StorageError...), and StageFailed
-    for anything else.
+    one at the next report and go on from it elsewhere, however often. With `fewest` a group that
+    lost a node goes on with as many as there are places for and as share the batch evenly, and
+    with more after a snapshot as soon as there are more. A finished run answers without workers.
+    Ray is that of the `ray_session` around it, or one of its own with `log`. Raises what training
+    raises as itself (Diverged, ConfigError, StorageError...), and StageFailed for anything else.
     """
-    return fit_many([spec], cluster, workers=workers, log=log)[0]
+    return fit_many([spec], cluster, workers=workers, fewest=fewest, log=log)[0]
 
 
 def fit_many(
-    specs: Sequence[RunSpec], cluster: ClusterConfig, *, workers: int, log: Path | None = None
+    specs: Sequence[RunSpec],
+    cluster: ClusterConfig,
+    *,
+    workers: int,
+    fewest: int | None = None,
+    log: Path | None = None,
 ) -> tuple[Outcome, ...]:
     """`fit` of each, as many at a time as there are CPUs (or GPUs) for; outcomes in order.
 
@@ -46,13 +59,25 @@ def fit_many(
         return tuple(_finished(spec) for spec in specs)
     with ray_session(cluster, log=log or Path(specs[0].run_folder) / "ray.log"):
         devices = Devices.of(cluster)
-        workers = devices.workers(workers, specs[0].config.batch_size)
+        if is_local():  # a Ray of our own loses no nodes
+            fewest = None
+        workers = devices.workers(workers, specs[0].config.batch_size, fewest)
         width = devices.side_by_side(workers)
         done: list[Future[Outcome]] = []
         for start in range(0, len(specs), width):
-            some = [spec.model_copy(update={"workers": workers}) for spec in specs[start:][:width]]
+            some = [_for(spec, workers, fewest) for spec in specs[start:][:width]]
             done.extend(in_threads([(_fit_one, (s, cluster, devices)) for s in some]))
         return tuple(future.result() for future in done)
+
+
+def _for(spec: RunSpec, workers: int, fewest: int | None) -> RunSpec:
+    """The spec for `workers`, or for those numbers from `fewest` to it that share its batch."""
+    from ganlib.training import rescue
+
+    config = rescue.applied(spec, rescue.made(spec)).config
+    numbers = range(workers if fewest is None else min(fewest, workers), workers + 1)
+    some = tuple(n for n in numbers if n == workers or config.uneven(n) is None)
+    return spec.model_copy(update={"workers": workers, "elastic": some if len(some) > 1 else ()})
 
 
 def _is_finished(spec: RunSpec) -> bool:
@@ -95,15 +120,17 @@ def _train(
 
     from ganlib.cluster.worker import train
 
-    trainer = _trainer()(
+    most = spec.workers
+    scaling = ScalingConfig(
+        num_workers=(min(spec.elastic), most) if spec.elastic else most,
+        use_gpu=devices.kind == "cuda",
+        resources_per_worker=devices.of_worker(),
+    )
+    trainer = _trainer(spec, scaling)(
         train,
         train_loop_config=job,
         torch_config=TorchConfig(backend="nccl" if devices.kind == "cuda" else "gloo"),
-        scaling_config=ScalingConfig(
-            num_workers=spec.workers,
-            use_gpu=devices.kind == "cuda",
-            resources_per_worker=devices.of_worker(),
-        ),
+        scaling_config=scaling,
         run_config=RunConfig(
             name=name,
             storage_path=str(Path(spec.run_folder) / "ray"),
@@ -148,15 +175,21 @@ def _lost(told: Exception, spec: RunSpec) -> StageFailed:
     )
 
 
-def _trainer() -> Any:
+def _trainer(spec: RunSpec, scaling: Any) -> Any:
     from ray.train.torch import TorchTrainer
 
-    if not is_local():
-        return TorchTrainer
-
-    class Lean(TorchTrainer):  # type: ignore[misc]
+    class Trainer(TorchTrainer):  # type: ignore[misc]
         def _create_default_callbacks(self) -> list[Any]:
             every = super()._create_default_callbacks()
-            return [one for one in every if type(one).__name__ not in NEEDLESS]
+            lean = NEEDLESS if is_local() else ()
+            return [one for one in every if type(one).__name__ not in lean]
 
-    return Lean
+        def _initialize_and_run_controller(self, **given: Any) -> Any:
+            if spec.elastic:
+                from ganlib.cluster.elastic import Elastic
+
+                snapshots = Path(spec.run_folder) / "snapshots"
+                given["scaling_policy"] = Elastic(scaling, spec.elastic, snapshots)
+            return super()._initialize_and_run_controller(**given)
+
+    return Trainer

@@ -62,7 +62,7 @@ class RayWorkers:
         import ray
         from ray.exceptions import RayError
 
-        asked = Devices.of(self.cluster).of_worker()
+        asked = Devices.of(self.cluster, self.cluster.min_workers).of_worker()
         part = ray.remote(
             num_cpus=asked["CPU"],
             num_gpus=asked.get("GPU", 0.0),

@@ -31,7 +31,7 @@ def train(job: dict[str, Any]) -> dict[str, Any]:
     known = verdicts.first()
     if known is not None:
         return {"error": to_dict(known)}
-    spec = RunSpec.model_validate(job["spec"])
+    spec = RunSpec.model_validate(job["spec"] | {"workers": world})
     speak_into(Path(spec.run_folder) / f"worker-{rank}.log")
     try:
         return {"outcome": _execute(spec, job["device"], job["watched"]).model_dump(mode="json")}

@@ -66,6 +66,13 @@ class PipelineConfig(Config):
         ):
             if refusal := player.uneven(workers):
                 raise Refusal(f"{name}.{refusal.at}", f"{name}.{refusal.reason}").error()
+        fewest, most = self.cluster.min_workers or self.cluster.workers, self.cluster.workers
+        if fewest < most and all(self.gan.uneven(n) for n in range(fewest, most)):
+            reason = (
+                f"cluster.min_workers is {fewest}, and gan.batch_size {self.gan.batch_size} is "
+                f"shared evenly by no number of workers from {fewest} to {most - 1}: set fewer"
+            )
+            raise Refusal("cluster.min_workers", reason).error()
         return self
 
     @model_validator(mode="after")

@@ -81,8 +81,11 @@ def _train(
     from ganlib.cluster import fit
 
     context = work.context
-    config, workers = settings(context.config, best), context.config.cluster.workers
-    work.journal.params({"gan": config.model_dump(mode="json"), "workers": workers})
+    config, cluster = settings(context.config, best), context.config.cluster
+    workers = cluster.workers
+    told = {"gan": config.model_dump(mode="json"), "workers": workers}
+    fewest = {} if cluster.min_workers is None else {"min_workers": cluster.min_workers}
+    work.journal.params(told | fewest)
     work.journal.dataset(context.config.name, dataset.fingerprint, dataset.folder)
     if start is not None:
         work.journal.tags({"ganlib.from": start.name})
@@ -96,7 +99,9 @@ def _train(
         judges=judges,
         origin=None if start is None else start.origin,
     )
-    outcome = fit(spec, context.config.cluster, workers=workers, log=ray_log(context.home))
+    outcome = fit(
+        spec, cluster, workers=workers, fewest=cluster.min_workers, log=ray_log(context.home)
+    )
     if outcome.series:
         work.picture(outcome.clock, "curves", _curves(outcome))
     if outcome.collapsed:  # recorded, and trained on with to its end

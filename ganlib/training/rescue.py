@@ -85,13 +85,16 @@ def applied(spec: RunSpec, attempts: Sequence[Attempt]) -> RunSpec:
 
 
 def upcoming(
-    config: GanConfig, attempts: Sequence[Attempt], settings: Rescue, workers: int = 1
+    config: GanConfig,
+    attempts: Sequence[Attempt],
+    settings: Rescue,
+    workers: Sequence[int] = (1,),
 ) -> Policy | None:
     """The next policy of the list that changes anything and is not refused, if any is left.
 
     `config` is the settings as they are by now. The list is walked once, in its order: it goes on
-    behind the one that was used last. Passed over is also what does not divide the share of each of
-    `workers`.
+    behind the one that was used last. Passed over is also what does not divide a worker's share for
+    each number of `workers` there may be.
     """
     if len(attempts) >= settings.attempts:
         return None
@@ -103,7 +106,7 @@ def upcoming(
             then = changed(config, policy)
         except ConfigError:
             continue
-        if then != config and then.uneven(workers) is None:
+        if then != config and not any(map(then.uneven, workers)):
             return policy
     return None
 

@@ -112,7 +112,8 @@ class Session:
             return None
         policy = None
         if isinstance(guard.settings, Rescue):
-            policy = rescue.upcoming(config, self.attempts, guard.settings, self.spec.workers)
+            counts = (self.spec.workers, *self.spec.elastic)
+            policy = rescue.upcoming(config, self.attempts, guard.settings, counts)
         if policy is None:
             return None
         self.title_end(clock)

@@ -52,6 +52,7 @@ class RunSpec(Config):
     model whose weights are the start, and `origin` a snapshot of another run, from whose clock,
     weights and moments this one goes on. `reading` says where the images are kept meanwhile, on
     which no number depends.
+    `elastic` are the numbers of workers it may be gone on with, where nodes come and go.
     `spool` is the folder of journals, for a worker that is given no tracker.
     """
 
@@ -66,6 +67,7 @@ class RunSpec(Config):
     evaluation: EvaluationConfig = EvaluationConfig()
     threads: int = Field(default=1, ge=1)
     workers: int = Field(default=1, ge=1)
+    elastic: tuple[int, ...] = ()
     identity: RunIdentity | None = None
     spool: str | None = None
 

@@ -1,4 +1,4 @@
-"""A driver to be killed: `python -m tests.cluster.driver sweep|fit|pair|spec|short|none HOME`."""
+"""A driver to be killed: `python -m tests.cluster.driver WHAT HOME`; what there is, see `main`."""
 
 from __future__ import annotations
 
@@ -28,6 +28,9 @@ def main(what: str, home: Path) -> None:
             fit(spec_of(config, digits, home / "run"), CLUSTER, workers=2)
         if what == "pair":
             fit(RunSpec.model_validate_json((home / "spec.json").read_text()), CLUSTER, workers=2)
+        if what == "range":
+            spec = RunSpec.model_validate_json((home / "spec.json").read_text())
+            fit(spec, CLUSTER, workers=2, fewest=1)
         if what == "spec":
             fit(RunSpec.model_validate_json((home / "spec.json").read_text()), CLUSTER, workers=1)
         if what == "sweep":

@@ -21,6 +21,13 @@ def test_what_is_up_is_what_there_is() -> None:
         Devices.among({}, TWO).workers(2, batch=64)
 
 
+def test_the_fewest_of_a_range_are_enough() -> None:
+    one, gpu = Devices.among({"CPU": 1.0}, TWO), Devices.among({"CPU": 4.0, "GPU": 1.0}, TWO)
+    assert one.workers(4, batch=64, fewest=1) == gpu.workers(4, batch=64, fewest=1) == 4
+    with pytest.raises(ConfigError, match="2 workers of 1 threads want 2 CPUs, and Ray has 1"):
+        one.workers(4, batch=64, fewest=2)
+
+
 def test_nodes_that_come_when_they_are_asked_for_are_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -48,6 +55,15 @@ def test_a_node_that_is_late_is_waited_for_on_a_cluster_that_was_joined(
     monkeypatch.setattr(devices, "is_local", lambda: ours)
     monkeypatch.setattr(devices, "POLL_S", 0.0)
     assert Devices.of(TWO).cpus == cpus
+
+
+def test_where_fewer_are_enough_the_others_are_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    up = iter([{"CPU": 1.0}])
+    monkeypatch.setattr(ray, "cluster_resources", lambda: next(up))
+    monkeypatch.setattr(devices, "is_local", lambda: False)
+    assert Devices.of(TWO, fewest=1).cpus == 1
 
 
 def test_a_node_that_never_comes_is_not_waited_for_for_ever(

@@ -16,6 +16,8 @@ DISCRIMINATOR = "gan.discriminator.network.conditioning"
     [
         ({GENERATOR: "none"}, "discriminator.network.conditioning is projection .* generator"),
         ({DISCRIMINATOR: "none"}, "generator.network.conditioning is concatenation .* none"),
+        ({"cluster.min_workers": 3}, "min_workers is 3, more than the 2 workers"),
+        ({"cluster": {"workers": 4, "min_workers": 3}}, "by no number of workers from 3 to 3"),
         ({"gan.batch_size": 10**9}, "one step takes 1000000000 images"),
         ({"classifier.batch_size": 10**9}, "one step takes 1000000000 images"),
         ({"gan.schedule.warmup_images": 10**8}, "warmup_images is 100000000"),

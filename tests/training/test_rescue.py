@@ -84,7 +84,7 @@ def test_policies_change_what_they_say() -> None:
 
 
 def test_a_pack_grows_to_what_divides_the_batch() -> None:
-    def then(changes: dict[str, object], workers: int = 1) -> int | None:
+    def then(changes: dict[str, object], workers: tuple[int, ...] = (1,)) -> int | None:
         gan = overlay(GanConfig(batch_size=24), changes)
         settings = Rescue(policies=(MorePacking(),))
         if rescue.upcoming(gan, [], settings, workers) is None:
@@ -96,7 +96,8 @@ def test_a_pack_grows_to_what_divides_the_batch() -> None:
     assert then({"discriminator.packing": 2, "batch_size": 64}) == 4
     assert then({"discriminator.network.minibatch_stddev": 4, "batch_size": 32}) == 2
     assert then({"discriminator.packing": 4}) is None
-    assert then({}, workers=8) is None  # three images each
+    assert then({}, workers=(8,)) is None  # three images each
+    assert then({}, workers=(2, 8)) is None  # where there may be eight as well
     own = {"kind": "custom", "build": "nets:build"}
     assert then({"discriminator.network": own}) is None
 
