@@ -8,14 +8,21 @@ import sys
 
 import pytest
 
-PROGRAM = """
-import sys, time
+WAIT = """
+def wait():  # in steps: a signal that comes just before a long sleep begins is seen after it only
+    for _ in range(1200):
+        time.sleep(0.05)
+"""
+PROGRAM = (
+    "import sys, time"
+    + WAIT
+    + """
 from ganlib.cli import interruption
 try:
     with interruption.orderly():
         try:
             print("ready", flush=True)
-            time.sleep(60)
+            wait()
         finally:
             print("closing", flush=True)
             {after}
@@ -23,6 +30,7 @@ try:
 except KeyboardInterrupt:
     sys.exit(interruption.EXIT)
 """
+)
 
 
 def start(after: str) -> subprocess.Popen[str]:
@@ -49,7 +57,7 @@ def test_the_first_signal_unwinds(number: signal.Signals) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_second_ends_at_once(number: signal.Signals) -> None:
-    process = start("time.sleep(60)")
+    process = start("wait()")
     process.send_signal(signal.SIGINT)
     assert process.stdout is not None
     assert process.stdout.readline() == "closing\n"
@@ -59,8 +67,10 @@ def test_the_second_ends_at_once(number: signal.Signals) -> None:
     assert process.returncode == 130
 
 
-STOLEN = """
-import signal, sys, time
+STOLEN = (
+    "import signal, sys, time"
+    + WAIT
+    + """
 from ganlib.cli import interruption
 try:
     with interruption.orderly():
@@ -70,19 +80,20 @@ except KeyboardInterrupt:
     print("in order", flush=True)
     sys.exit(interruption.EXIT)
 """
+)
 BODIES = {
-    "as it is": "print('ready', flush=True); time.sleep(60)",
+    "as it is": "print('ready', flush=True); wait()",
     "wrapped": """
         try:
-            print('ready', flush=True); time.sleep(60)
+            print('ready', flush=True); wait()
         except BaseException as error:
             raise RuntimeError("a library failed") from error""",
     "swallowed": """
         class Dropped:
             def __del__(self):
-                print('ready', flush=True); time.sleep(60)
+                print('ready', flush=True); wait()
         Dropped()
-        time.sleep(60)""",
+        wait()""",
 }
 
 
