@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from ganlib.errors import StageFailed
 
 GANLIB = str(Path(sys.executable).parent / "ganlib")
 MARK = "GANLIB_BENCH_SERVE"
+BUSY_S = 60.0
+"""Prefect's server answers 503 while its SQLite file is locked; the page asks again too."""
 OVER = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
@@ -71,13 +75,21 @@ class Served:
             data=None if body is None else json.dumps(body).encode(),
             headers={"content-type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=60) as response:
-            return json.load(response)
+        end = time.monotonic() + BUSY_S
+        while True:
+            try:
+                with urllib.request.urlopen(request, timeout=60) as response:
+                    return json.load(response)
+            except urllib.error.HTTPError as error:
+                if error.code != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > end:
+                    raise
+            time.sleep(0.5)
 
     def begin(self, schedule: str) -> str:
         """A run of the schedule, now: its id."""
         deployment = self.ask(f"/deployments/name/scheduled/{schedule}")["id"]
-        return str(self.ask(f"/deployments/{deployment}/create_flow_run", {})["id"])
+        once = {"idempotency_key": uuid.uuid4().hex}
+        return str(self.ask(f"/deployments/{deployment}/create_flow_run", once)["id"])
 
     def state(self, run: str) -> str:
         return str(self.ask(f"/flow_runs/{run}")["state"]["type"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -167,6 +168,20 @@ def test_another_learning_rate_reuses_data_and_judge(place: Place, first: dict[s
     assert other["result"]["candidate"]["weights"] != first["result"]["candidate"]["weights"]
     verdict = other["result"]["decision"]["verdict"]
     assert (other["exit"] == 3) == (verdict != "promoted")
+
+
+@pytest.mark.slow
+def test_a_gan_goes_on_from_a_snapshot_with_a_change(place: Place, first: dict[str, Any]) -> None:
+    run = first["result"]["pipeline"]
+    change = ("--set", "gan.generator.optimiser.learning_rate=1e-4")
+    lost = place.ganlib("train", "--from", f"{run}@1", *change)
+    assert lost["exit"] == 2
+    clock = re.findall(r"[\d,]+\d", lost["error"]["hint"])[0]
+    other = place.ganlib("train", "--from", f"{run}@{clock}", *change)
+    assert other["exit"] == 0, other["stderr"]
+    assert stages(other) == {"prepare": True, "classifiers": True, "gan": False}
+    assert f"at {clock.replace(',', '')} images" in other["stderr"]
+    assert other["result"]["candidate"]["weights"] != first["result"]["candidate"]["weights"]
 
 
 def test_a_gate_that_is_not_met_ends_with_3_and_reasons(
