@@ -30,6 +30,7 @@ POLL_S = 1.0
 LOG_EVERY = 3
 SILENCE_S = 60.0  # of a head; Ray gives up a node after half of it
 STOP_S = 24.0  # Prefect kills a process that it cancels after thirty
+ARRIVES_S = 3.0  # so long after its submission was interrupted a job may turn up
 
 
 class Server(Protocol):
@@ -67,11 +68,11 @@ def perform(context: Context, run: str, given: Given, server: Server | None = No
     from ganlib.cluster.jobs import JobServer, address
 
     server = server or JobServer(address())
-    with beating([pipelines.journal(context.home, context.pipeline_id)]):
+    journal = pipelines.journal(context.home, context.pipeline_id)
+    with beating([journal]), _stopping(context, run, server):
         with _reaching(context, run, server):
             job = _begin(context, run, given, server)
-        with _stopping(context, run, job, server):
-            _watch(context, run, _Watched(job), server)
+        _watch(context, run, _Watched(job), server)
 
 
 def releases(home: Home, pipeline: str) -> tuple[Release, ...]:
@@ -219,21 +220,35 @@ def _head_lost(server: Server, told: str) -> WorkersLost:
 
 
 @contextmanager
-def _stopping(context: Context, run: str, job: str, server: Server) -> Iterator[None]:
-    """An interrupted client takes its job along; one that failed leaves it to be found again."""
+def _stopping(context: Context, run: str, server: Server) -> Iterator[None]:
+    """An interrupted client takes its job along; one that failed leaves it to be found again.
+
+    A job is written down before it is submitted, so one whose submission was interrupted is found.
+    """
     try:
         yield
     except Exception:
         raise
     except BaseException as error:
-        context.say(f"stopping Ray job {job}")
-        with suppress(GanlibError):
-            try:
-                _keep(context, server.stop(job, STOP_S))
-            except ConnectionError as silence:
-                error.add_note(f"Ray job {job} could not be stopped: {silence}")
-        _close(context, run)
+        for job in orders.attempts(context.home, run)[-1:]:
+            context.say(f"stopping Ray job {job}")
+            with suppress(GanlibError):
+                try:
+                    if _is_there(server, job):
+                        _keep(context, server.stop(job, STOP_S))
+                except ConnectionError as silence:
+                    error.add_note(f"Ray job {job} could not be stopped: {silence}")
+            _close(context, run)
         raise
+
+
+def _is_there(server: Server, job: str) -> bool:
+    end = time.monotonic() + ARRIVES_S
+    while server.job(job) is None:
+        if time.monotonic() > end:
+            return False
+        time.sleep(POLL_S)
+    return True
 
 
 def _keep(context: Context, release: Release) -> None:

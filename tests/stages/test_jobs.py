@@ -80,6 +80,7 @@ class Scripted:
 @pytest.fixture
 def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
     monkeypatch.setattr(jobs, "POLL_S", 0.0)
+    monkeypatch.setattr(jobs, "ARRIVES_S", 0.1)
     home = Home.open(tmp_path / "home")
     return Context(home, CONFIG, pipelines.begin(home, CONFIG, command="run"))
 
@@ -217,6 +218,7 @@ def test_an_interrupted_client_stops_its_job_and_keeps_the_proof(context: Contex
 
     def interrupts(job_id: str) -> None:
         if server.submitted:
+            server.look = lambda job_id: None
             raise KeyboardInterrupt
 
     server.look = interrupts
@@ -226,6 +228,44 @@ def test_an_interrupted_client_stops_its_job_and_keeps_the_proof(context: Contex
     (release,) = jobs.releases(context.home, context.pipeline_id)
     assert (release.released, release.seconds) == (True, 2.5)
     assert jobs.releases(context.home, "p-000000000000") == ()
+
+
+def test_a_client_that_is_interrupted_while_it_submits_stops_the_job_too(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+):
+    server, run = Scripted(begins="running"), run_of(context)
+    taken, looks = server.submit, []
+
+    def submit(job_id: str, command: Sequence[str]) -> None:
+        server.look = arrives
+        raise KeyboardInterrupt  # before the answer is read
+
+    def arrives(job_id: str) -> None:
+        looks.append(job_id)
+        if len(looks) == 2:
+            taken(job_id, [str(_order(context, job_id))])
+
+    monkeypatch.setattr(server, "submit", submit)
+    with pytest.raises(KeyboardInterrupt):
+        jobs.perform(context, run, GIVEN, server)
+    assert server.stopped == [f"{run}.1"]
+    assert len(jobs.releases(context.home, context.pipeline_id)) == 1
+
+
+def test_a_job_that_the_head_never_heard_of_is_not_stopped(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+):
+    server, run = Scripted(), run_of(context)
+
+    def submit(job_id: str, command: Sequence[str]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(server, "submit", submit)
+    with pytest.raises(KeyboardInterrupt):
+        jobs.perform(context, run, GIVEN, server)
+    assert orders.attempts(context.home, run) == [f"{run}.1"]
+    assert server.stopped == []
+    assert jobs.releases(context.home, context.pipeline_id) == ()
 
 
 def test_the_log_is_told_once_line_by_line(context: Context, caplog: pytest.LogCaptureFixture):
