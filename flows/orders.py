@@ -11,7 +11,7 @@ from typing import Any
 
 from flows import deployments, firing
 from flows.admission import BACKFILLED, CAUGHT_UP
-from flows.schedules import POOL, Schedule, changed
+from flows.schedules import POOL, SKIPPED, Schedule, changed, keep
 from ganlib.config import Config
 from ganlib.errors import ConfigError, NotFound, StorageError
 from ganlib.storage import read_json, write_json
@@ -107,6 +107,15 @@ def heard(schedule: Schedule, home: Path) -> Schedule:
     return changed(schedule, paused=False, since=now.isoformat())
 
 
+def keep_up(schedule: Schedule, home: Path) -> Schedule:
+    """Deploy it as it was `heard` to be, which is written down first; raises as `deploy` does."""
+    now = heard(schedule, home)
+    if now != schedule:
+        keep(home, now)
+    deploy(now, home)
+    return now
+
+
 def _told(home: Path, name: str) -> Path:
     return home / "prefect" / "told" / f"{name}.json"
 
@@ -150,7 +159,8 @@ def backfill(
 ) -> list[Dated]:
     """One run for each date: what is there already, by whomever, is left as it is.
 
-    Its deployment must be there. Runs are due at their dates, so a worker takes the oldest first.
+    A run that was left out ran nothing: that date is backfilled, though not caught up. Its
+    deployment must be there. Runs are due at their dates, so a worker takes the oldest first.
     """
     from prefect.states import Scheduled
 
@@ -162,15 +172,16 @@ def backfill(
         there = _runs(client, deployment.id, dates)
         for date in dates:
             utc = date.astimezone(UTC)
-            run = there.get(utc)
-            made = run is None
-            if run is None:
+            run, key = there.get(utc), f"{deployment.id} {utc.isoformat()}"
+            left_out = run is not None and _left_out(run) and tag == BACKFILLED
+            made = run is None or left_out
+            if made:
                 run = client.create_flow_run_from_deployment(
                     deployment.id,
                     name=f"{schedule.name} {date:%Y-%m-%d %H:%M}",
                     state=Scheduled(scheduled_time=utc, message=f"{tag.capitalize()}."),
                     tags=[tag],
-                    idempotency_key=f"{deployment.id} {utc.isoformat()}",
+                    idempotency_key=f"{key} {run.id}" if left_out else key,
                 )
             state = run.state.name if run.state else ""
             done.append(Dated(date=date, run=str(run.id), state=state, made=made))
@@ -203,7 +214,7 @@ def _found(client: Any, name: str) -> Any:
 
 
 def _runs(client: Any, deployment: Any, dates: Sequence[datetime]) -> dict[datetime, Any]:
-    """The runs of a deployment that are for one of `dates`, whoever made them."""
+    """Date -> its run, whoever made it; one that was left out only where there is no other."""
     from prefect.client.schemas.filters import (
         FlowRunFilter,
         FlowRunFilterDeploymentId,
@@ -220,12 +231,17 @@ def _runs(client: Any, deployment: Any, dates: Sequence[datetime]) -> dict[datet
     found: dict[datetime, Any] = {}
     for offset in range(0, 100 * PAGE, PAGE):
         page = client.read_flow_runs(flow_run_filter=wanted, limit=PAGE, offset=offset)
-        found |= {
-            datetime.fromtimestamp(run.expected_start_time.timestamp(), UTC): run for run in page
-        }
+        for run in page:
+            time = datetime.fromtimestamp(run.expected_start_time.timestamp(), UTC)
+            if time not in found or _left_out(found[time]):
+                found[time] = run
         if len(page) < PAGE:
             break
     return {time: run for time, run in found.items() if time in set(times)}
+
+
+def _left_out(run: Any) -> bool:
+    return run.state is not None and run.state.name == SKIPPED
 
 
 def _client() -> Any:

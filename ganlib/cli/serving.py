@@ -31,6 +31,7 @@ def serve(home: Path, port: int, at_once: int) -> Answer:
     """Everything started; the answer's `after` is the watch over it."""
     from flows import remains
 
+    begun = _files(home)  # what changes while all starts is told by the watch
     stack = ExitStack()
     try:
         page, checks, told = _start(home, stack, port, at_once)
@@ -40,7 +41,7 @@ def serve(home: Path, port: int, at_once: int) -> Answer:
 
     def watch() -> None:
         with stack:
-            seen, looked = _files(home), time.monotonic()
+            seen, looked = begun, time.monotonic()
             while True:
                 for check in checks:
                     check()
@@ -92,11 +93,15 @@ def _keep_up(home: Path, seen: dict[str, int]) -> dict[str, int]:
 
     What runs meanwhile is not ended by a server that does not listen.
     """
+    from flows import orders
+
     now = _files(home)
     if now == seen:
         return seen
     try:
         _tell(home, [name for name, written in now.items() if seen.get(name) != written])
+        if seen.keys() - now.keys():
+            orders.withdraw_gone(home, _ours(home))
     except Exception as error:
         click.echo(f"a changed schedule could not be told, and will be again: {error}", err=True)
         time.sleep(AGAIN_S)
@@ -120,17 +125,13 @@ def _tell(home: Path, names: Iterable[str]) -> list[dict[str, Any]]:
     One that was paused or resumed in Prefect's page is so here as well.
     """
     from flows import orders
-    from flows.schedules import POOL, keep
+    from flows.schedules import POOL
 
     told = []
     for name in names:
         kept = _read(home, name)
         if kept is not None and kept.work_pool == POOL:
-            schedule = orders.heard(kept, home)
-            if schedule != kept:
-                keep(home, schedule)
-            orders.deploy(schedule, home)
-            made = orders.catch_up(schedule, datetime.now(UTC))
+            made = orders.catch_up(orders.keep_up(kept, home), datetime.now(UTC))
             told.append({"name": name, "caught_up": len(made)})
     return told
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,6 +42,36 @@ def test_a_change_is_told_once_and_again_when_it_could_not_be(
     answers.append(None)
     serving._keep_up(tmp_path, seen)
     assert told == ["night", "night", "day"]  # night may be paused in Prefect's page
+
+
+def test_what_is_added_or_removed_while_all_starts_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No server is noted down yet then, so whoever adds or removes it can tell none."""
+    from flows import orders
+
+    told: list[str] = []
+    gone: list[list[str]] = []
+    schedules.keep(tmp_path, schedules.changed(NIGHT, name="old"))
+
+    def check() -> None:
+        if told or gone:
+            raise KeyboardInterrupt
+
+    def start(home: Path, *_: Any) -> tuple[str, list[Any], list[Any]]:
+        schedules.keep(home, NIGHT)
+        schedules.forget(home, "old")
+        return "http://127.0.0.1:1", [check], []
+
+    monkeypatch.setattr(serving, "_start", start)
+    monkeypatch.setattr(serving, "_tell", lambda home, names: told.extend(names))
+    monkeypatch.setattr(orders, "withdraw_gone", lambda home, names: gone.append(names))
+    monkeypatch.setattr(serving, "LOOK_S", 0.0)
+    watch = serving.serve(tmp_path, 0, 1).after
+    assert watch is not None
+    with pytest.raises(KeyboardInterrupt):
+        watch()
+    assert (told, gone) == (["night"], [["night"]])
 
 
 def test_one_serves_a_home(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from flows import admission, firing, orders
-from flows.schedules import POOL, Schedule, changed
+from flows.schedules import POOL, Schedule, changed, named
 from ganlib.config import load_recipe
 from ganlib.errors import NotFound
 
@@ -122,6 +122,21 @@ def test_a_date_that_the_clock_ran_is_not_run_again(night: Schedule) -> None:
     assert len(runs(night)) == 3
 
 
+def test_a_date_that_was_left_out_is_backfilled_once_and_not_caught_up(night: Schedule) -> None:
+    from prefect.states import Completed
+
+    (date,) = firing.between(night, *firing.days(night, CHANGE, CHANGE))
+    (skipped,) = orders.backfill(night, [date], tag=admission.CAUGHT_UP)
+    with client() as there:
+        there.set_flow_run_state(skipped.run, Completed(name="Skipped"), force=True)
+    assert not orders.backfill(night, [date], tag=admission.CAUGHT_UP)[0].made
+    (done,) = orders.backfill(night, [date])
+    (again,) = orders.backfill(night, [date])
+    assert (done.made, again.made) == (True, False)
+    assert done.run == again.run != skipped.run
+    assert len(runs(night)) == 2
+
+
 def test_a_pause_takes_the_runs_to_come_away(prefect_home: Path, night: Schedule) -> None:
     now = datetime.now(UTC)
     assert make_due(night, now, now + timedelta(days=3))
@@ -141,7 +156,9 @@ def test_a_pause_in_the_page_is_heard_unless_the_schedule_was_changed_here(
         there.update_deployment_schedule(found.id, found.schedules[0].id, active=False)
     paused = orders.heard(night, prefect_home)
     assert paused == changed(night, paused=True)
-    orders.deploy(paused, prefect_home)
+    assert orders.keep_up(night, prefect_home) == paused  # as a backfill does, which is no change
+    assert not deployed(night).schedules[0].active
+    assert named(prefect_home, night.name) == paused
     assert orders.heard(paused, prefect_home) == paused
     # Resumed here while no server was there: what is in the page is older.
     resumed = changed(night, paused=False)

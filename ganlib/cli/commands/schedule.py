@@ -246,6 +246,7 @@ def backfill(options: Options, name: str, start: datetime, end: datetime) -> Ans
     """One run of NAME for each of its dates from one day to another, in its timezone.
 
     A date that has a run, whoever made it, is left alone: the same command twice makes none twice.
+    One whose run was left out (Skipped) is run now.
     Without a server the runs wait in the home for `ganlib schedule serve`.
 
     \b
@@ -267,8 +268,7 @@ def backfill(options: Options, name: str, start: datetime, end: datetime) -> Ans
         )
     with reaching.server(home, own=True):
         dates = firing.between(wanted, first, min(last, datetime.now(UTC)))
-        orders.deploy(wanted, home)
-        done = orders.backfill(wanted, dates)
+        done = orders.backfill(orders.keep_up(wanted, home), dates)
 
     def show(console: Console) -> None:
         from ganlib.cli import tables
