@@ -17,7 +17,7 @@ from typing import Any
 
 from ganlib.errors import StorageError
 from ganlib.storage import atomic
-from ganlib.storage.s3 import CONNECTIONS, Entry, S3Reader
+from ganlib.storage.s3 import CONNECTIONS, Entry, S3Reader, changed
 from ganlib.storage.stores import safe
 
 RECORD = "followed.json"
@@ -51,6 +51,7 @@ def follow(
         kept = {key: told for key, told in known.items() if wanted.get(key) == told}
         lacking = [entry for entry in entries if entry.key not in kept]
         _room(reader, folder, sum(entry.size for entry in lacking))
+        _keep(folder, kept)  # what is about to be replaced is no longer what it was
         _fetch(reader, files, lacking, lambda: _keep(folder, kept), kept, tell)
         _keep(folder, kept)
     except OSError as error:
@@ -90,10 +91,11 @@ def _one(reader: S3Reader, files: Path, entry: Entry) -> None:
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("wb") as file:
-            reader.fetch(entry.key, file)
+            reader.fetch(entry.key, file, entry.etag)
+            file.flush()
+            os.fsync(file.fileno())  # or it might be empty after a power cut, and be taken for it
         if part.stat().st_size != entry.size:
-            name = reader.name(entry.key)
-            raise StorageError(f"{name} changed while it was read", where=name, hint="run it again")
+            raise changed(reader.name(entry.key))
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

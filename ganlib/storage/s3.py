@@ -101,12 +101,13 @@ class S3Reader:
         self._copy(key, file, start, str(start + length - 1))
         return file.getvalue()
 
-    def fetch(self, key: str, file: BinaryIO) -> None:
+    def fetch(self, key: str, file: BinaryIO, etag: str = "") -> None:
         """The whole object into `file`, a piece at a time. Raises as `read` does.
 
-        The file is shortened at the end only, so that room taken for it stays taken.
+        And StorageError where the object is no longer that of `etag`, as a listing told it. The
+        file is shortened at the end only, so that room taken for it stays taken.
         """
-        self._copy(key, file)
+        self._copy(key, file, etag=etag)
 
     def list(self, prefix: str = "") -> list[str]:
         """All keys that start with `prefix`, sorted. Raises StorageError."""
@@ -132,8 +133,8 @@ class S3Reader:
     def local(self, key: str) -> Path | None:
         return None
 
-    def _copy(self, key: str, file: Sink, first: int = 0, last: str = "") -> None:
-        """Bytes `first` to `last` of the object, or to its end.
+    def _copy(self, key: str, file: Sink, first: int = 0, last: str = "", etag: str = "") -> None:
+        """Bytes `first` to `last` of the object, or to its end; all of one version of it.
 
         Where an answer broke off the next one goes on, and what is new starts the deadline anew:
         it is there for a server that is silent, not for a line that is slow.
@@ -141,10 +142,14 @@ class S3Reader:
         patience, done, most = _Patience(self.deadline), 0, 0
 
         def ask() -> None:
-            nonlocal done, most
+            nonlocal done, most, etag
             start = first + done
             span = {"Range": f"bytes={start}-{last}"} if start or last else {}
             answer = self._get(self._key(key), **span)
+            found = str(answer.get("ETag", "")).strip('"')
+            if etag and found and found != etag:
+                raise changed(self.name(key))
+            etag = found
             if "ContentRange" not in answer:  # some servers give all of it whatever is asked
                 done = 0
             file.seek(done)
@@ -196,6 +201,11 @@ class S3Reader:
                         hint=f"the server did not answer for {self.deadline:g} seconds; "
                         "is AWS_ENDPOINT_URL_S3 right?",
                     ) from error
+
+
+def changed(name: str) -> StorageError:
+    """For an object that is not all of one version."""
+    return StorageError(f"{name} changed while it was read", where=name, hint="run it again")
 
 
 class _Patience:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ganlib.errors import NotFound, StorageError
-from ganlib.storage.s3 import S3Reader
+from ganlib.storage.s3 import S3Reader, changed
 
 PART: Final = 8 << 20
 PARTS_AT_MOST: Final = 10_000  # S3's own limit
@@ -71,7 +71,7 @@ class S3Store(S3Reader):
         if size:
             _all(part, range(0, size, step))
         if path.stat().st_size != size:
-            raise StorageError(f"{self.name(key)} changed while it was read", where=self.name(key))
+            raise changed(self.name(key))
 
     def delete(self, key: str) -> None:
         """No error if it is not there."""

@@ -14,6 +14,7 @@ from ganlib.config.data import Arrays, Folder
 from ganlib.data import Dataset, prepare, source_state
 from ganlib.errors import ConfigError, DataError, NotFound, StorageError
 from ganlib.storage import S3Reader
+from ganlib.storage import follow as follow_module
 from ganlib.storage.follow import follow
 from ganlib.storage.s3 import Entry
 from tests.s3 import S3Server
@@ -46,9 +47,9 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     keys: list[str] = []
     fetch = S3Reader.fetch
 
-    def noting(self: S3Reader, key: str, file: io.BufferedWriter) -> None:
+    def noting(self: S3Reader, key: str, file: io.BufferedWriter, etag: str) -> None:
         keys.append(key)
-        fetch(self, key, file)
+        fetch(self, key, file, etag)
 
     monkeypatch.setattr(S3Reader, "fetch", noting)
     return keys
@@ -103,10 +104,10 @@ def test_a_fetch_that_broke_off_goes_on(
 ) -> None:
     noting = S3Reader.fetch
 
-    def breaking(self: S3Reader, key: str, file: io.BufferedWriter) -> None:
+    def breaking(self: S3Reader, key: str, file: io.BufferedWriter, etag: str) -> None:
         if key == "tulip/22.png":
             raise StorageError("the line is cut", where=key)
-        noting(self, key, file)
+        noting(self, key, file, etag)
 
     monkeypatch.setattr(S3Reader, "fetch", breaking)
     with pytest.raises(StorageError, match="the line is cut"):
@@ -117,6 +118,49 @@ def test_a_fetch_that_broke_off_goes_on(
     prepare(config(f"s3://{flowers}/set"), tmp_path / "data", workers=1)
     assert "tulip/22.png" in fetched
     assert not before & set(fetched)
+
+
+def test_an_object_that_is_another_by_the_time_it_is_fetched_is_not_taken_for_the_one_listed(
+    s3: S3Server, flowers: str, tmp_path: Path
+) -> None:
+    reader = S3Reader(f"s3://{flowers}/set")
+    entries = reader.entries("rose/01.png")
+    other = png(1)[:-1] + b"!"  # of the same size
+    s3.put(flowers, "set/rose/01.png", other)
+    with pytest.raises(StorageError, match=r"rose/01\.png changed while it was read"):
+        follow(reader, tmp_path / "copy", entries, lambda done, total: None)
+    files = follow(reader, tmp_path / "copy", reader.entries("rose/01.png"), lambda *_: None)
+    assert [path.read_bytes() for path in files.rglob("*.png")] == [other]
+
+
+def test_a_fetch_that_was_killed_leaves_no_record_of_what_it_replaced(
+    s3: S3Server, flowers: str, fetched: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is the next version of what the record says, and the bucket goes back."""
+    reader, first = S3Reader(f"s3://{flowers}/set"), png(1)
+
+    def follows() -> bytes:
+        found = reader.entries("rose/01.png")
+        return (
+            follow(reader, tmp_path / "copy", found, lambda *_: None) / found[0].key
+        ).read_bytes()
+
+    assert follows() == first
+    keep, kept = follow_module._keep, []
+
+    def killed(folder: Path, told: dict[str, list[object]]) -> None:
+        kept.append(told)
+        if len(kept) > 1:
+            raise KeyboardInterrupt
+        keep(folder, told)
+
+    s3.put(flowers, "set/rose/01.png", first[:-1] + b"!")
+    monkeypatch.setattr(follow_module, "_keep", killed)
+    with pytest.raises(KeyboardInterrupt):
+        follows()
+    monkeypatch.setattr(follow_module, "_keep", keep)
+    s3.put(flowers, "set/rose/01.png", first)
+    assert follows() == first
 
 
 def test_an_npz_is_one_object(s3: S3Server, flowers: str, tmp_path: Path) -> None:

@@ -116,6 +116,14 @@ class Breaking(BaseHTTPRequestHandler):
     def log_message(self, *told: Any) -> None: ...
 
 
+class Changing(Breaking):
+    """Is another object from the second answer on."""
+
+    def end_headers(self) -> None:
+        self.send_header("ETag", f'"{min(len(Breaking.asked), 2)}"')
+        super().end_headers()
+
+
 @contextmanager
 def served(by: type[BaseHTTPRequestHandler], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), by)
@@ -147,6 +155,16 @@ def test_a_slow_line_that_breaks_is_gone_on_with(
     assert found == BYTES[start : start + count]
     stop = start + count
     assert Breaking.asked[:3] == [(start + n, stop) for n in (0, 1000, 2000)]
+
+
+def test_two_versions_are_not_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    Breaking.asked.clear()
+    with (
+        served(Changing, monkeypatch),
+        pytest.raises(StorageError, match="s3://b/x changed while it was read"),
+    ):
+        S3Reader("s3://b", deadline=5).read("x")
+    assert len(Breaking.asked) == 2
 
 
 @pytest.mark.parametrize("into_file", [False, True])
