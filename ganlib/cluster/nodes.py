@@ -56,8 +56,9 @@ def _all(work: Callable[..., Any], arguments: tuple[Any, ...]) -> list[Told]:
         left = max(0.1, PATIENCE_S - (time.monotonic() - begun))
         try:
             value, trouble = ray.get(reference, timeout=left), ""
-        except GetTimeoutError:
-            ray.cancel(reference, force=True)
+        except (
+            GetTimeoutError
+        ):  # it takes no resources and ends with us: see parts.py on cancelling
             value, trouble = None, f"no worker process answered for {PATIENCE_S:.0f} s"
         except RayError as error:
             value, trouble = None, str(getattr(error, "cause", None) or error).strip()[-300:]

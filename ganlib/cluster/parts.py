@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from ganlib.cluster.devices import Devices
 from ganlib.cluster.session import in_threads, ray_session
 from ganlib.config import ClusterConfig
 from ganlib.errors import GanlibError, OutOfMemory, StageFailed, WorkersLost
+
+REST_S = 60.0  # so long those that still run are waited for after one has failed
 
 # What this process held before its first part, with torch loaded.
 _idle_mb: float | None = None
@@ -46,6 +48,7 @@ class RayWorkers:
     def each(self, work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]]) -> list[Any]:
         """A part whose process is lost is done again, `cluster.max_failures` times.
 
+        Where one fails those that run come to their end first, or a retry would share their memory.
         Raises what `work` raises of ours as itself, and StageFailed for anything else.
         """
         with ray_session(self.cluster, log=self.log):
@@ -79,7 +82,6 @@ class RayWorkers:
                     waiting[part.remote(work, job)] = place
                 ready, _ = ray.wait(list(waiting), num_returns=1)
                 for reference in ready:
-                    # Out of `waiting` first: cancelling what has just ended aborts this process.
                     place = waiting.pop(reference)
                     told[place] = ray.get(reference)
         except RayError as error:
@@ -93,9 +95,18 @@ class RayWorkers:
                 f"Ray's messages: {self.log}",
             ) from error
         finally:
-            for reference in waiting:
-                ray.cancel(reference, force=True)
+            _await(waiting)
         return told
+
+
+def _await(references: Collection[Any]) -> None:
+    """Until they have ended. Nothing is cancelled: where a task ends in that very moment, its end
+    and the cancellation both close it, and Ray aborts this process for the second.
+    """
+    import ray
+
+    if references:
+        ray.wait(list(references), num_returns=len(references), timeout=REST_S, fetch_local=False)
 
 
 def _kind(error: Exception) -> type[StageFailed]:

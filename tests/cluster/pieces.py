@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 from ganlib.errors import ConfigError
@@ -23,6 +24,19 @@ def killed_once(folder: Path, number: int) -> int:
 
 def refused(number: int) -> int:
     raise ConfigError(f"{number} is none", where="number", hint="take another")
+
+
+def refused_beside(folder: Path, number: int) -> None:
+    """One is refused while the other is at work, and goes on for long enough to be cancelled."""
+    begun = folder / "begun"
+    if number:
+        begun.touch()
+        time.sleep(1.0)
+        (folder / "ended").touch()
+        return
+    while not begun.exists():
+        time.sleep(0.01)
+    refused(number)
 
 
 def broken(number: int) -> int:

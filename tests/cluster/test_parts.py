@@ -26,6 +26,9 @@ def test_parts_come_in_order_a_lost_one_again_and_errors_as_themselves(tmp_path:
     with pytest.raises(ConfigError, match="1 is none") as caught:
         workers.each(pieces.refused, [(1,)])
     assert (caught.value.where, caught.value.hint) == ("number", "take another")
+    with pytest.raises(ConfigError, match="0 is none"):
+        workers.each(pieces.refused_beside, [(tmp_path, 0), (tmp_path, 1)])
+    assert (tmp_path / "ended").exists()  # nothing that runs is cancelled
     with pytest.raises(StageFailed, match=r"a part of the evaluation failed: .*division"):
         workers.each(pieces.broken, [(1,)])
     with pytest.raises(WorkersLost, match="a part of the evaluation failed"):
