@@ -147,8 +147,8 @@ def _mirror(home: str) -> None:
         try:
             told = api.push(home=home)
             logger.info("%d files are in %s", told.files + told.kept, told.uri)
-        except GanlibError as error:
-            logger.warning("not mirrored: %s", error.message)
+        except (GanlibError, OSError) as error:
+            logger.warning("not mirrored: %s", error)
 
 
 def _stages(

@@ -9,23 +9,28 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
-from ganlib.errors import ConfigError, Damaged
+from ganlib.errors import ConfigError, Damaged, StorageError
 from ganlib.stages.values import Mirroring
-from ganlib.storage import Home, LocalStore, S3Store, copies
+from ganlib.storage import Home, LocalStore, S3Store, copies, holding
 from ganlib.storage.stores import safe
 
 FOLDERS = ("data", "stages", "runs", "spool")
 LEFT_OUT = ("downloads", "snapshots", "forensics")
 META, STATE = "meta.json", "state.safetensors"
+WAIT_S = 600.0
 
 
 def push(home: Home, uri: str | None = None) -> Mirroring:
-    """Raises ConfigError without a place, StorageError."""
+    """One at a time, or the index of one would lose what another wrote into it.
+
+    Raises ConfigError without a place, Busy after ten minutes of another's, StorageError.
+    """
     store = S3Store(_place(uri))
-    copied = copies.push(home.root, list(_files(home)), store)
-    snapshots, size = _push_snapshots(home, store)
+    with holding(home.locks / "mirror.lock", "mirroring", wait=WAIT_S):
+        copied = copies.push(home.root, list(_files(home)), store)
+        snapshots, size = _push_snapshots(home, store)
     return _told(store.uri, copied, snapshots, size)
 
 
@@ -64,10 +69,15 @@ def _told(uri: str, copied: copies.Copied, snapshots: int, size: int) -> Mirrori
 def _files(home: Home) -> Iterator[str]:
     """A finished stage has a record: the work of others is their snapshots and journals."""
     for folder in FOLDERS:
-        for path in sorted((home.root / folder).rglob("*")):
+        for path in _below(home.root / folder):
             name = path.relative_to(home.root).as_posix()
             if path.is_file() and not path.is_symlink() and _is_ours(name):
                 yield name
+
+
+def _below(folder: Path) -> list[Path]:
+    """All files, while other runs add and remove some: folders that go are passed over."""
+    return sorted(Path(place, name) for place, _, names in os.walk(folder) for name in names)
 
 
 def _is_ours(name: str) -> bool:
@@ -78,14 +88,31 @@ def _is_ours(name: str) -> bool:
 
 def _push_snapshots(home: Home, store: S3Store) -> tuple[int, int]:
     there, sent, size = set(store.list("runs/")), 0, 0
-    for meta in sorted(home.runs.glob(f"**/snapshots/[0-9]*/{META}")):
+    for meta in _below(home.runs):
         key = meta.relative_to(home.root).as_posix()
-        state = meta.with_name(STATE)
-        if key not in there and state.is_file():
-            store.upload(f"{key.removesuffix(META)}{STATE}", state)
-            store.write(key, meta.read_bytes())
-            sent, size = sent + 1, size + state.stat().st_size
+        clock, above = meta.parent, meta.parent.parent
+        if (meta.name, above.name) == (META, "snapshots") and clock.name.isdigit():
+            count = None if key in there else _push_snapshot(store, key, meta)
+            if count is not None:
+                sent, size = sent + 1, size + count
     return sent, size
+
+
+def _push_snapshot(store: S3Store, key: str, meta: Path) -> int | None:
+    """Bytes of its state; none of one that training let go meanwhile, of which nothing is left."""
+    state, state_key = meta.with_name(STATE), f"{key.removesuffix(META)}{STATE}"
+    try:
+        text, size = meta.read_bytes(), state.stat().st_size
+        store.upload(state_key, state)
+    except (FileNotFoundError, StorageError):
+        if meta.is_file() and state.is_file():
+            raise
+        return None
+    if not meta.is_file():
+        store.delete(state_key)
+        return None
+    store.write(key, text)
+    return size
 
 
 def _pull_snapshots(home: Home, store: S3Store) -> tuple[int, int]:

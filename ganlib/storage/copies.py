@@ -39,7 +39,8 @@ def push(root: Path, names: Iterable[str], store: S3Store) -> Copied:
     """Copy files of `root` that the index of `store` does not have as they are; then the index.
 
     What is listed there and not here stays listed. A file that changes while it is copied is copied
-    again, and left out if it does not come to rest. Raises StorageError.
+    again, and left out if it goes or does not come to rest. Two at once lose each other's entries.
+    Raises StorageError.
     """
     there = index(store)
     found = {name: _digest(root / name) for name in names}
@@ -50,7 +51,12 @@ def push(root: Path, names: Iterable[str], store: S3Store) -> Copied:
             before = _digest(root / name)
             if before is None:
                 break
-            store.upload(name, root / name)
+            try:
+                store.upload(name, root / name)
+            except StorageError:
+                if (root / name).exists():
+                    raise
+                break
             if _digest(root / name) == before:
                 return name, before
         return name, None

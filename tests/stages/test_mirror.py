@@ -11,9 +11,9 @@ import torch
 
 from ganlib.config import load, overlay
 from ganlib.data import Dataset
-from ganlib.errors import ConfigError
+from ganlib.errors import Busy, ConfigError
 from ganlib.stages import mirror
-from ganlib.storage import Home, LocalStore
+from ganlib.storage import Home, LocalStore, S3Store, holding
 from ganlib.training.snapshots import Snapshots
 from tests.s3 import S3Server, rclone
 
@@ -66,3 +66,43 @@ def test_a_place_must_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(ConfigError, match="no place is named") as caught:
         mirror.push(Home.open(tmp_path / "home"))
     assert "GANLIB_MIRROR" in caught.value.hint
+
+
+@pytest.fixture
+def full(server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Home:
+    """A report and two snapshots."""
+    server.use(monkeypatch)
+    home = Home.open(tmp_path / "home")
+    (home.runs / "evaluate-1").mkdir()
+    (home.runs / "evaluate-1" / "report.html").write_text("<html>")
+    kept = Snapshots(LocalStore(home.runs / "gan-1" / "snapshots"))
+    for clock in (64, 128):
+        kept.save(clock, {"w": torch.ones(2)}, {"a": 1}, {})
+    return home
+
+
+def test_what_another_run_lets_go_meanwhile_is_passed_over(
+    full: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = S3Store.upload
+    first = full.runs / "gan-1" / "snapshots" / f"{64:012d}"
+
+    def slow(self: S3Store, key: str, path: Path) -> None:
+        if path.name == "report.html":
+            path.unlink()
+        upload(self, key, path)
+        if path.parent == first:
+            shutil.rmtree(first)
+
+    monkeypatch.setattr(S3Store, "upload", slow)
+    pushed = mirror.push(full, "s3://homes/moving")
+    assert pushed.snapshots == 1
+    there = S3Store("s3://homes/moving").list()
+    assert not [key for key in there if "report.html" in key or first.name in key]
+    assert [key for key in there if f"{128:012d}" in key]
+
+
+def test_two_do_not_mirror_at_once(full: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror, "WAIT_S", 0.0)
+    with holding(full.locks / "mirror.lock", "mirroring"), pytest.raises(Busy, match="mirroring"):
+        mirror.push(full, "s3://homes/busy")
