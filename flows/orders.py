@@ -173,15 +173,17 @@ def backfill(
         for date in dates:
             utc = date.astimezone(UTC)
             run, key = there.get(utc), f"{deployment.id} {utc.isoformat()}"
-            left_out = run is not None and _left_out(run) and tag == BACKFILLED
-            made = run is None or left_out
-            if made:
+            if run is not None and tag == BACKFILLED and _left_out(run):
+                key = f"{key} {run.id}"
+                run = None
+            made = run is None
+            if run is None:
                 run = client.create_flow_run_from_deployment(
                     deployment.id,
                     name=f"{schedule.name} {date:%Y-%m-%d %H:%M}",
                     state=Scheduled(scheduled_time=utc, message=f"{tag.capitalize()}."),
                     tags=[tag],
-                    idempotency_key=f"{key} {run.id}" if left_out else key,
+                    idempotency_key=key,
                 )
             state = run.state.name if run.state else ""
             done.append(Dated(date=date, run=str(run.id), state=state, made=made))

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ganlib.errors import StorageError
+from ganlib.errors import NotFound, StorageError
 from ganlib.storage import atomic
 from ganlib.storage.s3 import CONNECTIONS, Entry, S3Reader, changed
 from ganlib.storage.stores import safe
@@ -91,7 +91,10 @@ def _one(reader: S3Reader, files: Path, entry: Entry) -> None:
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("wb") as file:
-            reader.fetch(entry.key, file, entry.etag)
+            try:
+                reader.fetch(entry.key, file, entry.etag)
+            except NotFound:
+                raise changed(reader.name(entry.key)) from None
             file.flush()
             os.fsync(file.fileno())  # or it might be empty after a power cut, and be taken for it
         if part.stat().st_size != entry.size:

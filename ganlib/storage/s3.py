@@ -204,7 +204,7 @@ class S3Reader:
 
 
 def changed(name: str) -> StorageError:
-    """For an object that is not all of one version."""
+    """For an object that is not all of one version; worth another try."""
     return StorageError(f"{name} changed while it was read", where=name, hint="run it again")
 
 

@@ -130,6 +130,9 @@ def test_an_object_that_is_another_by_the_time_it_is_fetched_is_not_taken_for_th
     with pytest.raises(StorageError, match=r"rose/01\.png changed while it was read"):
         follow(reader, tmp_path / "copy", entries, lambda done, total: None)
     files = follow(reader, tmp_path / "copy", reader.entries("rose/01.png"), lambda *_: None)
+    s3.client().delete_object(Bucket=flowers, Key="set/rose/03.png")
+    with pytest.raises(StorageError, match=r"rose/03\.png changed"):
+        follow(reader, tmp_path / "other", [Entry("rose/03.png", 1, "e")], lambda *_: None)
     assert [path.read_bytes() for path in files.rglob("*.png")] == [other]
 
 
