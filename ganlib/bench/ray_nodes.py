@@ -24,7 +24,7 @@ from ganlib.errors import StageFailed
 
 BIN = Path(sys.executable).parent
 TOKEN = "0123456789abcdef0123456789abcdef"
-MARK = "GANLIB_BENCH_NODE"
+MARK, INSTANCE = "GANLIB_BENCH_NODE", "RAY_CLOUD_INSTANCE_ID"
 MEMORY = 80 * 2**20
 
 
@@ -65,6 +65,10 @@ class Nodes:
         """One more node with `cpus` CPUs."""
         self._node(cpus, f"--address={self.gcs}")
 
+    def instance(self, number: int) -> str:
+        """What a node says that it is, as a cloud would name its machine."""
+        return f"{self.mark}-{number}"
+
     def stop(self) -> None:
         """Asked first: `ray start` ends what it has started. After ten seconds all is killed."""
         for process in reversed(self.processes):
@@ -78,7 +82,7 @@ class Nodes:
 
     def kill(self, number: int) -> None:
         """SIGKILL to all processes of a node, those of jobs and workers too; the head's is 0."""
-        while kill_once(MARK, f"{self.mark}-{number}"):
+        while kill_once(MARK, self.instance(number)):
             self.processes[number].poll()
         self.processes[number].wait()
 
@@ -91,7 +95,7 @@ class Nodes:
             self.processes.append(
                 subprocess.Popen(
                     command,
-                    env={**self.env, MARK: f"{self.mark}-{number}"},
+                    env=self.env | dict.fromkeys((MARK, INSTANCE), self.instance(number)),
                     stdout=log,
                     stderr=log,
                     start_new_session=True,

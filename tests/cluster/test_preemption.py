@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from ganlib.bench.ray_nodes import BIN, Nodes, ray_nodes
+from ganlib.bench.ray_nodes import INSTANCE, Nodes, ray_nodes
 from ganlib.config import Budget, Cadence
 from ganlib.data import Dataset
 from tests.cluster.conftest import small_gan
@@ -21,13 +24,22 @@ NEVER = Cadence(report=320, evaluate=10**9, sample=10**9, snapshot=10**9)
 NOTICE_S = 100
 
 
-def drain(nodes: Nodes, node: str) -> None:
-    """As an autoscaler does for a cloud that takes a machine back."""
-    command = ["drain-node", f"--address={nodes.gcs}", f"--node-id={node}"]
-    command += ["--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=spot"]
-    command += [f"--deadline-remaining-seconds={NOTICE_S}"]
-    env = {**os.environ, **nodes.client()}
-    subprocess.run([str(BIN / "ray"), *command], env=env, check=True, timeout=120)
+@contextmanager
+def notice(nodes: Nodes, number: int) -> Iterator[subprocess.Popen[bytes]]:
+    """As Kubernetes gives it to a pod, by the hook of ours that infra/kubernetes names."""
+    command = [sys.executable, "-m", "ganlib.cluster.notice", str(NOTICE_S)]
+    env = {
+        **os.environ,
+        **nodes.client(),
+        "RAY_ADDRESS": nodes.gcs,
+        INSTANCE: nodes.instance(number),
+    }
+    hook = subprocess.Popen(command, env=env)
+    try:
+        yield hook
+    finally:
+        hook.kill()
+        hook.wait()
 
 
 def test_a_node_that_is_taken_back_leaves_a_snapshot_and_training_goes_on(
@@ -39,10 +51,12 @@ def test_a_node_that_is_taken_back_leaves_a_snapshot_and_training_goes_on(
         before = places(nodes)
         assert len(before) == 2
         going = next(node for node in before if not alive(nodes)[node])
-        drain(nodes, going)
         given = time.monotonic()
         snapshots = tmp_path / "run" / "snapshots"
-        waiting(lambda: any(snapshots.glob("*/meta.json")), NOTICE_S)
+        with notice(nodes, 1) as hook:
+            waiting(lambda: any(snapshots.glob("*/meta.json")), NOTICE_S)
+            assert hook.wait(NOTICE_S) == 0  # the node has ended by itself
+        waiting(lambda: going not in alive(nodes))
         (kept,) = snapshots.glob("*/meta.json")
         clock = int(kept.parent.name)
         assert clock > 0

@@ -10,11 +10,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import click
 import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
 
+from ganlib.cli.main import ganlib
+from ganlib.cluster import notice
 from tests.infra.kustomize import containers, pods, render
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -154,6 +157,112 @@ def test_the_head_is_told_what_its_autoscaler_may_bring(place: str) -> None:
     for variable, resource in (("GANLIB_RAY_CPUS", "cpu"), ("GANLIB_RAY_GPUS", "nvidia.com/gpu")):
         each = int(worker["resources"]["limits"].get(resource, 0))
         assert told.get(variable, "0") == str(group["maxReplicas"] * each)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_worker_of_ray_that_is_to_go_gives_notice_in_time(place: str) -> None:
+    """What the hook does on a node of a real Ray: tests/cluster/test_preemption.py."""
+    (cluster,) = [one for one in rendered(place) if one["kind"] == "RayCluster"]
+    (group,) = cluster["spec"]["workerGroupSpecs"]
+    (worker,) = group["template"]["spec"]["containers"]
+    *python, module, seconds = worker["lifecycle"]["preStop"]["exec"]["command"]
+    assert (python, module) == (["python", "-P", "-m"], notice.__name__)
+    assert int(seconds) < group["template"]["spec"]["terminationGracePeriodSeconds"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_who_has_the_home_has_it_where_ganlib_looks_for_it_and_all_may_write(place: str) -> None:
+    by_name = {(one["kind"], one["metadata"]["name"]): one for one in rendered(place)}
+    told = by_name["ConfigMap", "ganlib"]["data"]
+    found = 0
+    for one in rendered(place):
+        for container in containers(one):
+            mounts = {m["name"]: m["mountPath"] for m in container.get("volumeMounts", ())}
+            if "home" in mounts:
+                found += 1
+                assert mounts["home"] == told["GANLIB_HOME"]
+                assert {"configMapRef": {"name": "ganlib"}} in container["envFrom"]
+    assert found >= 3  # Prefect's worker, Ray's head and its workers
+    (mode,) = by_name["PersistentVolumeClaim", "home"]["spec"]["accessModes"]
+    assert mode == ("ReadWriteOnce" if place == "overlays/dev" else "ReadWriteMany")
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_a_service_or_a_probe_asks_listens(place: str) -> None:
+    by_name = {(one["kind"], one["metadata"]["name"]): one for one in rendered(place)}
+    for (kind, name), one in by_name.items():
+        if kind == "Service":
+            server = by_name["Deployment", name]["spec"]["template"]
+            assert one["spec"]["selector"].items() <= server["metadata"]["labels"].items()
+            (container,) = server["spec"]["containers"]
+            ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+            assert {p["targetPort"] for p in one["spec"]["ports"]} <= set(ports)
+            assert f"--port={ports['http']}" in container["args"]
+            assert "--host=0.0.0.0" in container["args"]
+            for probe in ("readinessProbe", "livenessProbe"):
+                (asked,) = (v for v in container[probe].values() if isinstance(v, dict))
+                assert asked["port"] in ports
+    (cluster,) = [one for one in rendered(place) if one["kind"] == "RayCluster"]
+    (head,) = cluster["spec"]["headGroupSpec"]["template"]["spec"]["containers"]
+    page = {port["name"]: port["containerPort"] for port in head["ports"]}["dashboard"]
+    (worker,) = containers(by_name["Deployment", "prefect-worker"])
+    address = {one["name"]: one.get("value") for one in worker["env"]}["RAY_ADDRESS"]
+    assert address == f"http://{cluster['metadata']['name']}-head-svc:{page}"
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_namespace_enforces_what_the_pods_keep_to(place: str) -> None:
+    (space,) = [one for one in rendered(place) if one["kind"] == "Namespace"]
+    assert space["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    for one in rendered(place):
+        assert one["metadata"].get("namespace", "ganlib") == space["metadata"]["name"] == "ganlib"
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_kubernetes_tokens_are_ray_s_head_s_alone(place: str) -> None:
+    """It asks for the pods of its autoscaler; nothing else talks to Kubernetes."""
+    accounts = {
+        one["metadata"]["name"]: one.get("automountServiceAccountToken", True)
+        for one in rendered(place)
+        if one["kind"] == "ServiceAccount"
+    }
+    assert accounts == {"ganlib": False, "ganlib-ray": True}
+    heads = [pod["containers"][0]["name"] for one in rendered(place) for pod in pods(one)
+             if accounts[pod["serviceAccountName"]]]  # fmt: skip
+    assert heads == ["ray-head"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_kuberay_s_operator_reaches_the_head_and_nothing_else(place: str) -> None:
+    """From its own namespace: it submits jobs and asks how they are."""
+    policies = [one["spec"] for one in rendered(place) if one["kind"] == "NetworkPolicy"]
+    (operator,) = [one for one in policies if one["podSelector"]]
+    assert operator["podSelector"] == {"matchLabels": {"ray.io/node-type": "head"}}
+    (rule,) = operator["ingress"]
+    assert rule["from"] == [
+        {
+            "namespaceSelector": {},
+            "podSelector": {"matchLabels": {"app.kubernetes.io/name": "kuberay-operator"}},
+        }
+    ]
+    (cluster,) = [one for one in rendered(place) if one["kind"] == "RayCluster"]
+    (head,) = cluster["spec"]["headGroupSpec"]["template"]["spec"]["containers"]
+    assert {port["port"] for port in rule["ports"]} == {p["containerPort"] for p in head["ports"]}
+
+
+def test_one_run_on_a_cluster_of_its_own_ends_and_is_cleared_away() -> None:
+    (job,) = [one["spec"] for one in rendered("overlays/gpu") if one["kind"] == "RayJob"]
+    with click.Context(ganlib, info_name="ganlib") as context:
+        name, *words = job["entrypoint"].split()
+        _, command, rest = ganlib.resolve_command(context, words)
+        assert (name, command is not None) == ("ganlib", True)
+        command.make_parser(context).parse_args(rest)
+    assert job["preRunningDeadlineSeconds"] < job["activeDeadlineSeconds"] <= 86_400
+    assert job["backoffLimit"] == 1  # the home is on no node of it: the next goes on
+    gone = {
+        (r["condition"]["jobStatus"], r["policy"]) for r in job["deletionStrategy"]["deletionRules"]
+    }
+    assert {("SUCCEEDED", "DeleteCluster"), ("FAILED", "DeleteCluster")} <= gone
 
 
 @pytest.mark.parametrize("place", PLACES)
