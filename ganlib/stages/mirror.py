@@ -37,10 +37,17 @@ def push(home: Home, uri: str | None = None) -> Mirroring:
 def pull(home: Home, uri: str | None = None) -> Mirroring:
     """Raises ConfigError without a place, NotFound where nothing was pushed, Damaged, StorageError.
 
-    Records name files by their paths: what is pulled to another path is made anew.
+    Records name files by their paths: what is pulled to another path is made anew. A journal that
+    says more here than there stays: lines are only ever added to one.
     """
     store = S3Store(_place(uri))
-    copied = copies.pull(home.root, store, _is_ours)
+
+    def wanted(name: str, size: int) -> bool:
+        here = home.root / name
+        grown = name.startswith("spool/") and here.is_file() and here.stat().st_size > size
+        return _is_ours(name) and not grown
+
+    copied = copies.pull(home.root, store, wanted)
     snapshots, size = _pull_snapshots(home, store)
     return _told(store.uri, copied, snapshots, size)
 

@@ -69,8 +69,8 @@ def push(root: Path, names: Iterable[str], store: S3Store) -> Copied:
     return Copied(len(sent), sum(told["bytes"] for told in sent.values()), len(found) - len(new))
 
 
-def pull(root: Path, store: S3Store, wanted: Callable[[str], bool]) -> Copied:
-    """Copy what the index lists, is `wanted` and is not here as it is listed.
+def pull(root: Path, store: S3Store, wanted: Callable[[str, int], bool]) -> Copied:
+    """Copy what the index lists, is `wanted`, by name and bytes, and is not here as it is listed.
 
     A file appears whole and checked or not at all. Raises NotFound without an index, Damaged naming
     an object that is not what was written, StorageError for a name that leaves `root`.
@@ -78,7 +78,7 @@ def pull(root: Path, store: S3Store, wanted: Callable[[str], bool]) -> Copied:
     there = index(store)
     if not there:
         raise NotFound(f"{store.uri} holds no {INDEX}", where=store.uri, hint="ganlib mirror push")
-    names = [name for name in there if wanted(safe(name))]
+    names = [name for name, told in there.items() if wanted(safe(name), told["bytes"])]
     for name in names:
         _inside(root, name)
     lacking = [name for name in names if _digest(root / name) != there[name]]

@@ -102,6 +102,20 @@ def test_what_another_run_lets_go_meanwhile_is_passed_over(
     assert [key for key in there if f"{128:012d}" in key]
 
 
+def test_a_journal_that_says_more_here_than_there_stays(full: Home) -> None:
+    journal = full.spool / "p-1.jsonl"
+    journal.write_text("one\n")
+    mirror.push(full, "s3://homes/journals")
+    journal.write_text("one\ntwo\n")
+    (full.runs / "evaluate-1" / "report.html").write_text("damaged")
+    mirror.pull(full, "s3://homes/journals")
+    assert journal.read_text() == "one\ntwo\n"
+    assert (full.runs / "evaluate-1" / "report.html").read_text() == "<html>"
+    journal.unlink()
+    mirror.pull(full, "s3://homes/journals")
+    assert journal.read_text() == "one\n"
+
+
 def test_two_do_not_mirror_at_once(full: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirror, "WAIT_S", 0.0)
     with holding(full.locks / "mirror.lock", "mirroring"), pytest.raises(Busy, match="mirroring"):

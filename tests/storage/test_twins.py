@@ -122,11 +122,11 @@ def test_files_go_there_and_back_once(shelf: tuple[Path, S3Store], tmp_path: Pat
     (root / "a/one").write_bytes(b"one")
     assert copies.push(root, sorted(files(root)), store) == copies.Copied(1, 3, 2)
     back = tmp_path / "back"
-    assert copies.pull(back, store, lambda name: True).files == 3
+    assert copies.pull(back, store, lambda name, size: True).files == 3
     assert files(back) == files(root)
-    assert copies.pull(back, store, lambda name: True) == copies.Copied(0, 0, 3)
+    assert copies.pull(back, store, lambda name, size: True) == copies.Copied(0, 0, 3)
     (back / "a/one").write_bytes(b"other")
-    assert copies.pull(back, store, lambda name: name.startswith("a/")).files == 1
+    assert copies.pull(back, store, lambda name, size: name.startswith("a/")).files == 1
     assert files(back) == files(root)
 
 
@@ -136,7 +136,7 @@ def test_what_is_not_what_was_written_does_not_appear(
     _, store = shelf
     store.write("a/two", b"2" * 8_999_999 + b"3")
     with pytest.raises(Damaged, match="a/two is damaged: its checksum"):
-        copies.pull(tmp_path / "back", store, lambda name: name == "a/two")
+        copies.pull(tmp_path / "back", store, lambda name, size: name == "a/two")
     assert files(tmp_path / "back") == {}
 
 
@@ -147,7 +147,7 @@ def test_names_cannot_leave_the_folder(
     _, store = shelf
     store.write(copies.INDEX, _index({name: {"bytes": 1, "sha256": "0" * 64}}))
     with pytest.raises(StorageError, match="not a key inside the store"):
-        copies.pull(tmp_path / "back", store, lambda name: True)
+        copies.pull(tmp_path / "back", store, lambda name, size: True)
     assert not (tmp_path / "out").exists()
 
 
@@ -158,7 +158,7 @@ def test_a_link_leads_nowhere(shelf: tuple[Path, S3Store], tmp_path: Path) -> No
     (tmp_path / "outside").mkdir()
     (back / "a").symlink_to(tmp_path / "outside")
     with pytest.raises(StorageError, match="leads out of"):
-        copies.pull(back, store, lambda name: True)
+        copies.pull(back, store, lambda name, size: True)
     assert files(tmp_path / "outside") == {}
 
 
@@ -169,12 +169,12 @@ def test_a_damaged_index_is_named(shelf: tuple[Path, S3Store], tmp_path: Path, t
     _, store = shelf
     store.write(copies.INDEX, text)
     with pytest.raises(Damaged, match=r"index\.json is damaged"):
-        copies.pull(tmp_path / "back", store, lambda name: True)
+        copies.pull(tmp_path / "back", store, lambda name, size: True)
 
 
 def test_nothing_was_pushed(place: str, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"holds no index\.json"):
-        copies.pull(tmp_path, S3Store(place), lambda name: True)
+        copies.pull(tmp_path, S3Store(place), lambda name, size: True)
 
 
 def _index(files: dict[str, Any]) -> bytes:
