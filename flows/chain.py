@@ -250,6 +250,7 @@ def _sentence(result: PipelineResult) -> str:
 @contextmanager
 def _true_end(pipeline: str, home: str, config: PipelineConfig) -> Iterator[None]:
     """A run that fails says so, and one that is interrupted is open to be continued."""
+    begun = time.time()
     try:
         yield
     except Diverged as error:
@@ -268,7 +269,8 @@ def _true_end(pipeline: str, home: str, config: PipelineConfig) -> Iterator[None
         raise
     except BaseException:
         _end(pipeline, home, "KILLED", "interrupted", "Interrupted; the same command continues it.")
-        publish.releases(config, api.releases(pipeline, home=home))
+        stopped = api.releases(pipeline, home=home)
+        publish.releases(config, [one for one in stopped if one.free >= begun])
         raise
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,8 +12,11 @@ import pytest
 
 from flows import chain, tasks
 from flows.scheduled import seed_of
+from ganlib.cluster.holdings import Holdings, Release
 from ganlib.config import load_recipe, overlay
+from ganlib.stages import pipelines
 from ganlib.stages.values import StageResult
+from ganlib.storage import Home, write_json
 
 STAGES = ("prepare", "classifiers", "sweep", "gan", "evaluate", "promote")
 
@@ -41,6 +46,43 @@ def test_a_seed_of_the_date_reaches_the_gan_and_not_the_sweep(
     changed = {stage for stage in STAGES if seen[stage] != config}
     assert changed == (set() if seed is None else {"gan", "evaluate", "promote"})
     assert seed is None or {seen[stage].gan.seed for stage in changed} == {seed}
+
+
+def test_a_run_that_is_cancelled_twice_shows_what_it_released_the_second_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, config = Home.open(tmp_path / "home"), load_recipe("digits")
+    pipeline = pipelines.begin(home, config, command="run")
+    shown: list[list[str]] = []
+    monkeypatch.setattr(
+        chain.publish, "releases", lambda _, found: shown.append([one.job for one in found])
+    )
+
+    def released(number: int, free: float) -> None:
+        job = f"{pipeline}.gan-1.{number}"
+        held = Holdings(used={}, total={}, placement_groups=(), processes=(), at=free)
+        told = Release(
+            job=job,
+            before=held,
+            after=held,
+            seconds_to_stop=1.0,
+            seconds=1.0,
+            free=free,
+            released=True,
+        )
+        write_json(home.runs / "jobs" / job / "release.json", told.model_dump(mode="json"))
+
+    def cancelled(number: int | None) -> None:
+        with chain._true_end(pipeline, str(home.root), config):
+            if number:
+                released(number, time.time())
+            raise KeyboardInterrupt
+
+    released(1, time.time() - 3600)
+    for number in (None, 2):
+        with pytest.raises(KeyboardInterrupt):
+            cancelled(number)
+    assert shown == [[], [f"{pipeline}.gan-1.2"]]
 
 
 def test_the_same_date_is_the_same_seed_and_the_next_another() -> None:
