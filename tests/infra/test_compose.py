@@ -8,9 +8,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import click
 import jsonschema
 import pytest
 import yaml
+from ray.scripts.scripts import cli
+
+from ganlib.stages import jobs
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "infra" / "compose"
@@ -133,3 +137,21 @@ def test_what_is_written_into_services_can_be_read_there() -> None:
     used = set(re.findall(r"@postgres/(\w+)", TEXT))
     assert used == made | {SERVICES["postgres"]["environment"]["POSTGRES_DB"]}
     compile(SERVICES["bucket"]["command"][0], "bucket", "exec")
+
+
+def test_ray_takes_the_options_it_is_started_and_looked_at_with() -> None:
+    ray = SERVICES["ray"]
+    for words in ([*ray["entrypoint"], *ray["command"]], ray["healthcheck"]["test"][1:]):
+        with click.Context(cli, info_name="ray") as context:
+            assert words[0] == "ray"
+            _, command, rest = cli.resolve_command(context, words[1:])
+            assert command is not None
+            command.make_parser(context).parse_args(list(rest))
+    port = next(word for word in ray["command"] if word.startswith("--port=")).partition("=")[2]
+    assert ray["healthcheck"]["test"][-1] == f"{ray['hostname']}:{port}"
+
+
+def test_a_worker_that_is_stopped_may_first_end_the_job_that_it_watches() -> None:
+    seconds = re.fullmatch(r"(\d+)s", SERVICES["worker"]["stop_grace_period"])
+    assert seconds is not None
+    assert int(seconds[1]) > jobs.STOP_S + jobs.ARRIVES_S + 10

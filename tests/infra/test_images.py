@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import shlex
+import shutil
+import site
 import subprocess
 import sys
 import tomllib
 from itertools import chain
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "infra" / "images" / "Dockerfile"
@@ -49,6 +56,63 @@ def test_every_dependency_is_pinned_without_a_local_version() -> None:
     for requirement in chain(project["dependencies"], *project["optional-dependencies"].values()):
         name = re.split(r"[<>=\[;]", requirement)[0].strip().lower().replace("_", "-")
         assert name in names, f"{name} has no pin in constraints.txt"
+
+
+def build_steps() -> list[tuple[str, str]]:
+    """Instruction and text of the first stage's lines, in order."""
+    stage = DOCKERFILE.read_text().split("\nFROM ")[1].replace("\\\n", " ")
+    lines = [line for line in stage.splitlines()[1:] if line and not line.startswith("#")]
+    return [(word, text) for word, _, text in (line.partition(" ") for line in lines)]
+
+
+@pytest.mark.slow
+def test_its_install_steps_in_a_fresh_folder_make_a_ganlib_that_runs(tmp_path: Path) -> None:
+    """From what is copied alone. pip leaves the dependencies out (2 GB), which are those here."""
+    source, opt = tmp_path / "src", tmp_path / "opt"
+    source.mkdir()
+    python = Path(sys.executable).parent
+    env = {"PATH": f"{python}:/usr/bin:/bin", "HOME": str(tmp_path), "PIP_NO_DEPS": "1"}
+    env |= {name: value for name, value in os.environ.items() if "PROXY" in name.upper()}
+    env |= {name: value for name, value in os.environ.items() if "INDEX_URL" in name}
+    for word, text in build_steps():
+        told = text.replace("/opt/ganlib", str(opt))
+        match word:
+            case "ENV":
+                for pair in shlex.split(told):
+                    name, _, value = pair.partition("=")
+                    env[name] = value.replace("$PATH", env["PATH"])
+            case "ARG":
+                env.setdefault(*told.split("=", 1))
+            case "COPY":
+                *names, to = told.split()
+                for name in names:
+                    copied = source / to / ("" if (ROOT / name).is_dir() else name)
+                    command = ["cp", "-r", str(ROOT / name), str(copied)]
+                    subprocess.run(command, check=True)
+            case "RUN":
+                command = ["sh", "-c", told]
+                subprocess.run(command, cwd=source, env=env, check=True, timeout=280)
+            case "WORKDIR":
+                pass
+            case _:
+                raise AssertionError(f"what does {word} do?")
+    shutil.rmtree(source)
+    (dependencies,) = site.getsitepackages()
+    env |= {"PYTHONPATH": dependencies, "GANLIB_HOME": str(tmp_path / "home")}
+
+    def said(name: str, *words: str) -> str:
+        command = [str(opt / "bin" / name), *words]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    assert "Usage: ganlib" in said("ganlib", "--help")
+    recipes = json.loads(said("ganlib", "recipes", "list", "--json"))["result"]["recipes"]
+    assert "mnist" in {one["name"] for one in recipes}
+    assert said("python", "-P", "-c", "import ganlib; print(ganlib.__file__)").startswith(str(opt))
+    pages = {path.name for path in (ROOT / "ganlib").rglob("*.html")}
+    assert pages == {path.name for path in opt.rglob("ganlib/**/*.html")} != set()
 
 
 def test_both_devices_install_the_same_torch_and_another_is_refused(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
+from ray.scripts.scripts import start
 
 from ganlib.cli.main import ganlib
 from ganlib.cluster import notice
@@ -208,6 +209,16 @@ def test_what_a_service_or_a_probe_asks_listens(place: str) -> None:
     (worker,) = containers(by_name["Deployment", "prefect-worker"])
     address = {one["name"]: one.get("value") for one in worker["env"]}["RAY_ADDRESS"]
     assert address == f"http://{cluster['metadata']['name']}-head-svc:{page}"
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_kuberay_hands_on_to_ray_start_are_options_of_it(place: str) -> None:
+    known = {option for one in start.params for option in one.opts}
+    for one in rendered(place):
+        if one["kind"] in CUSTOM:
+            spec = one["spec"].get("rayClusterSpec", one["spec"])
+            for group in (spec["headGroupSpec"], *spec.get("workerGroupSpecs", ())):
+                assert {f"--{name}" for name in group["rayStartParams"]} <= known
 
 
 @pytest.mark.parametrize("place", PLACES)
