@@ -31,7 +31,7 @@ def start(
     The GAN keeps the champion's settings, since its weights and moments belong to them, and sees
     `gan.budget.images` more. A champion of these very images began where it says, so that its stage
     is reused; with `always` it is gone on from all the same. What cannot be gone on from, since its
-    snapshots are not in this home, is said and begun anew.
+    snapshots are not in this home or its images were of another size, is said and begun anew.
     """
     try:
         return _start(home, config, dataset, always)
@@ -60,7 +60,7 @@ def _start(home: Home, config: PipelineConfig, dataset: DatasetRef, always: bool
     images = begin.origin.clock + config.gan.budget.images
     budget = config.gan.budget.model_copy(update={"images": images})
     gan = begin.config.gan.model_copy(update={"budget": budget})
-    forks.check(gan, begin)
+    forks.check(gan, begin, config.data)
     return Start(origin=begin.name, config=config.model_copy(update={"gan": gan}))
 
 

@@ -138,6 +138,16 @@ def test_what_is_not_here_is_said_and_begun_anew(
     assert "training begins anew" in caplog.text
 
 
+def test_images_of_another_size_are_said_and_begun_anew(
+    champion: Champion, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And not refused hours later, when the classifiers have been trained, night after night."""
+    larger = overlay(TONIGHT, {"data.size": 16})
+    with caplog.at_level(logging.WARNING, "ganlib.flows"):
+        assert champions.start(champion.home, larger, images("new")) is None
+    assert "training begins anew: data.size is 16" in caplog.text
+
+
 def test_without_a_champion_training_is_as_ever(
     champion: Champion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
