@@ -71,7 +71,7 @@ def perform(context: Context, run: str, given: Given, server: Server | None = No
     journal = pipelines.journal(context.home, context.pipeline_id)
     with beating([journal]), _stopping(context, run, server):
         with _reaching(context, run, server):
-            job = _begin(context, run, given, server)
+            job = _insist(context, run, given, server)
         _watch(context, run, _Watched(job), server)
 
 
@@ -81,6 +81,18 @@ def releases(home: Home, pipeline: str) -> tuple[Release, ...]:
         (home.runs / "jobs").glob(f"{pipeline}.*/release.json"), key=lambda p: p.stat().st_mtime
     )
     return tuple(Release.model_validate(read_json(path)) for path in found)
+
+
+def _insist(context: Context, run: str, given: Given, server: Server) -> str:
+    """`_begin`; a head that this stage had a job on is given time to come back."""
+    end = time.monotonic() + (SILENCE_S if orders.attempts(context.home, run) else 0.0)
+    while True:
+        try:
+            return _begin(context, run, given, server)
+        except ConnectionError:
+            if time.monotonic() >= end:
+                raise
+        time.sleep(POLL_S)
 
 
 def _begin(context: Context, run: str, given: Given, server: Server) -> str:

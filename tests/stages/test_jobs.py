@@ -196,10 +196,18 @@ def test_a_head_that_falls_silent_is_waited_for_and_then_lost(
     last = list(read_journal(pipelines.journal_path(context.home, run)))[-1]
     assert (last["kind"], last["status"]) == ("close", "KILLED")
 
-    server.look, server.jobs = lambda job_id: None, {}  # a new head, that knows of nothing
+    refusals: list[str] = []
+
+    def starts(job_id: str) -> None:
+        refusals.append(job_id)
+        if len(refusals) < 4:
+            raise ConnectionError("refused")
+
+    server.look, server.jobs = starts, {}  # a new head, that is not up yet and knows of nothing
     said(context, f"{run}.1", status="begun")
     server.begins = "succeeded"
     jobs.perform(context, run, GIVEN, server)
+    assert len(refusals) > 4
     assert server.submitted == [f"{run}.1", f"{run}.2"]
 
 
