@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +29,19 @@ class Home:
 
     @classmethod
     def locate(cls, path: Path | str | None = None) -> Path:
-        """The absolute path that is meant, without `~` and `..`; nothing is created."""
-        return Path(os.path.abspath(Path(path or cls.default()).expanduser()))
+        """The absolute path that is meant, without `~` and `..`; nothing is created.
+
+        Raises HomeError for a URI, which would be taken for a folder called `s3:`.
+        """
+        told = Path(path or cls.default())
+        if re.match(r"\w+:/", str(told)):
+            raise HomeError(
+                f"the home {told} is no folder of this machine",
+                where=str(told),
+                hint="give one with --home DIR or GANLIB_HOME; GANLIB_MIRROR=s3://bucket/prefix keeps "
+                "what is made in it in a bucket as well",
+            )
+        return Path(os.path.abspath(told.expanduser()))
 
     @classmethod
     def existing(cls, path: Path | str | None = None) -> Home:

@@ -30,6 +30,17 @@ def test_a_home_has_one_path_however_it_is_spelt(
         assert Home.open(spelt) == Home.existing(spelt) == Home(tmp_path / "h")
 
 
+@pytest.mark.parametrize("uri", ["s3://bucket/home", "s3:/bucket/home", "file:///tmp/home"])
+def test_a_uri_is_no_folder_called_so(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(HomeError, match="is no folder of this machine") as caught:
+        Home.open(uri)
+    assert "GANLIB_MIRROR" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_is_no_home(tmp_path: Path) -> None:
     (tmp_path / "h").write_text("x")
     with pytest.raises(HomeError, match="not a folder"):
