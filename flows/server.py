@@ -18,7 +18,8 @@ import urllib.request
 from pathlib import Path
 
 from flows import settings
-from ganlib.errors import StorageError
+from ganlib.errors import ConfigError, StorageError
+from ganlib.stages import reach
 from ganlib.storage import holding
 
 # A server for one command needs no pages and no schedules; one for `ganlib ui` has both.
@@ -41,11 +42,15 @@ class Server:
         self._log = log
 
     def wait(self, timeout_s: float = 300.0) -> None:
-        """Raises StorageError when the server does not answer in time or has died."""
+        """Raises StorageError when the server does not answer in time or has died.
+
+        And ConfigError where one that somebody else started does not take our login.
+        """
         end = time.monotonic() + (timeout_s if self._process else PATIENCE_S)
         while True:
             reason = _answers(self.api_url)
             if not reason:
+                self._let_in()
                 return
             self.check()
             if time.monotonic() > end:
@@ -57,6 +62,16 @@ class Server:
                     else "start it, or unset PREFECT_API_URL to run without one",
                 )
             time.sleep(0.05)
+
+    def _let_in(self) -> None:
+        """A login in headers of one's own is not looked at."""
+        own = self._process is not None or "PREFECT_CLIENT_CUSTOM_HEADERS" in os.environ
+        if not own and reach.prefect_refuses(self.api_url):
+            raise ConfigError(
+                f"Prefect's server at {reach.without_login(self.api_url)} does not take our login",
+                where="PREFECT_API_AUTH_STRING",
+                hint=f"set {reach.PREFECT_LOGIN}",
+            )
 
     def check(self) -> None:
         """Raises StorageError when our own server has ended."""

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit, urlunsplit
 from ganlib.stages.values import Check
 
 PATIENCE_S = 10.0
+REFUSED = (401, 403)
+PREFECT_LOGIN = "PREFECT_API_AUTH_STRING as the server has it in PREFECT_SERVER_API_AUTH_STRING"
 SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
 
 
@@ -33,19 +35,30 @@ def mlflow(uri: str, found: str = "answers") -> Check:
 
 def prefect(url: str, found: str = "answers") -> Check:
     """Asked for its version, which wants the login of `PREFECT_API_AUTH_STRING` or a key."""
+    status, text = _version(url)
+    plain = without_login(url)
+    if status == 200:
+        return Check(name="Prefect", ok=True, found=f"{plain} {found}")
+    fix = (
+        PREFECT_LOGIN
+        if status in REFUSED
+        else "PREFECT_API_URL of a server that answers, or unset it"
+    )
+    return Check(name="Prefect", ok=False, found=f"{plain} {_told(status, text)}", fix=fix)
+
+
+def prefect_refuses(url: str) -> bool:
+    """Whether it wants another login than ours."""
+    return _version(url)[0] in REFUSED
+
+
+def _version(url: str) -> tuple[int, str]:
     headers = {}
     if login := os.environ.get("PREFECT_API_AUTH_STRING"):
         headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
     elif key := os.environ.get("PREFECT_API_KEY"):
         headers["Authorization"] = f"Bearer {key}"
-    status, text = _get(f"{url.rstrip('/')}/admin/version", headers)
-    plain = without_login(url)
-    if status == 200:
-        return Check(name="Prefect", ok=True, found=f"{plain} {found}")
-    fix = "PREFECT_API_URL of a server that answers, or unset it"
-    if status in (401, 403):
-        fix = "PREFECT_API_AUTH_STRING as the server has it in PREFECT_SERVER_API_AUTH_STRING"
-    return Check(name="Prefect", ok=False, found=f"{plain} {_told(status, text)}", fix=fix)
+    return _get(f"{url.rstrip('/')}/admin/version", headers)
 
 
 def without_login(uri: str) -> str:

@@ -38,8 +38,8 @@ class Home:
             raise HomeError(
                 f"the home {told} is no folder of this machine",
                 where=str(told),
-                hint="give one with --home DIR or GANLIB_HOME; GANLIB_MIRROR=s3://bucket/prefix keeps "
-                "what is made in it in a bucket as well",
+                hint="give one with --home DIR or GANLIB_HOME; GANLIB_MIRROR=s3://bucket/prefix "
+                "keeps what is made in it in a bucket as well",
             )
         return Path(os.path.abspath(told.expanduser()))
 

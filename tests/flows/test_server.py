@@ -6,15 +6,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from flows import server, settings
-from ganlib.errors import StorageError
+from ganlib.errors import ConfigError, StorageError
 from ganlib.storage import Home
 from ganlib.training import process_started
+from tests.stages.test_doctor import Locked
 
 PARENT = """
 import sys, time
@@ -69,6 +72,30 @@ def test_a_server_that_does_not_answer_is_named(
     with pytest.raises(StorageError, match=r"127\.0\.0\.1:9.*does not answer") as caught:
         started.wait()
     assert "PREFECT_API_URL" in caught.value.hint
+
+
+def test_a_login_that_a_server_does_not_take_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ended with Prefect's own traceback."""
+    for name in ("PREFECT_API_AUTH_STRING", "PREFECT_API_KEY", "PREFECT_CLIENT_CUSTOM_HEADERS"):
+        monkeypatch.delenv(name, raising=False)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Locked) as guarded:
+        threading.Thread(target=guarded.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{guarded.server_port}/api"
+        started = server.Server(url, None, tmp_path / "log")
+        with pytest.raises(ConfigError, match="does not take our login") as caught:
+            started.wait()
+        assert "PREFECT_API_AUTH_STRING" in caught.value.hint
+        monkeypatch.setenv("PREFECT_API_AUTH_STRING", "admin:right")
+        started.wait()
+        monkeypatch.setenv("PREFECT_API_AUTH_STRING", "admin:wrong")
+        with pytest.raises(ConfigError) as caught:
+            started.wait()
+        assert "wrong" not in str(caught.value)
+        monkeypatch.setenv("PREFECT_CLIENT_CUSTOM_HEADERS", '{"X-Token": "mine"}')
+        started.wait()
+        guarded.shutdown()
 
 
 def test_what_the_environment_says_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
