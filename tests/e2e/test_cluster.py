@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -117,7 +118,11 @@ def worker(team: Team) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(90)
+        try:
+            process.wait(90)
+        except subprocess.TimeoutExpired:  # it waits for a run that the clock began meanwhile
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +181,7 @@ def test_three_nights(team: Team) -> None:
     draw(folder / "pictures", range(IMAGES, IMAGES + MORE))
     team.ganlib("schedule", "resume", "tiny")
     third = team.night(before)
+    team.ganlib("schedule", "pause", "tiny")
     assert third["prepare"] == third["gan"] == "done", third
     seen = {one["submission_id"] for one in first.values()}
     again = by_stage([one for one in team.jobs() if one["submission_id"] not in seen])
