@@ -22,7 +22,8 @@ from ganlib.storage.stores import safe
 
 RECORD = "followed.json"
 FORMAT = 1
-TOGETHER = 512  # files between two records: what a killed process fetches again
+TOGETHER = 512  # files between two records, or so many that these are written
+RECORDS = 50  # times: what a killed process fetches again, and of a million files it is 100 MB long
 SPARE = 64 << 20
 
 
@@ -69,8 +70,9 @@ def _fetch(
 ) -> None:
     """Some at a time; what is whole is recorded even if another one fails."""
     waiting, done = iter(lacking), 0
+    together = max(TOGETHER, -(-len(lacking) // RECORDS))
     with ThreadPoolExecutor(CONNECTIONS) as pool:
-        while some := list(islice(waiting, TOGETHER)):
+        while some := list(islice(waiting, together)):
             futures = [pool.submit(_one, reader, files, entry) for entry in some]
             try:
                 for entry, future in zip(some, futures, strict=True):

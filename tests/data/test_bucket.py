@@ -166,6 +166,28 @@ def test_a_fetch_that_was_killed_leaves_no_record_of_what_it_replaced(
     assert follows() == first
 
 
+def test_the_record_is_written_a_few_times_however_many_files_there_are(
+    s3: S3Server, flowers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep, kept = follow_module._keep, []
+
+    def keeping(folder: Path, told: dict[str, list[object]]) -> None:
+        kept.append(len(told))
+        keep(folder, told)
+
+    monkeypatch.setattr(follow_module, "_keep", keeping)
+    monkeypatch.setattr(follow_module, "TOGETHER", 1)
+    monkeypatch.setattr(follow_module, "RECORDS", 3)
+    reader = S3Reader(f"s3://{flowers}/set")
+    entries = [one for one in reader.entries() if one.key.endswith("0.png")]
+    follow(reader, tmp_path / "few", entries, lambda *_: None)
+    assert kept == [0, 1, 2, 3, 3]
+    kept.clear()
+    entries = [one for one in reader.entries() if one.key.endswith(".png")]
+    follow(reader, tmp_path / "many", entries, lambda *_: None)
+    assert kept == [0, 9, 18, 25, 25]
+
+
 def test_an_npz_is_one_object(s3: S3Server, flowers: str, tmp_path: Path) -> None:
     file = io.BytesIO()
     image_NHW = np.random.default_rng(0).integers(0, 255, (40, 8, 8), np.uint8)
