@@ -55,11 +55,8 @@ def bench_cancel(
                 write_json(book, state)
                 say(f"{len(state['cancels'])} of {times}: {state['cancels'][-1]['seconds']} s")
     if state["drill"] is None:
-        with _night(folder / f"drill-{seed}", recipe, (*settings, *DRILLED)) as (
-            serve,
-            nodes,
-            name,
-        ):
+        drilled = (*settings, *DRILLED)
+        with _night(folder / f"drill-{seed}", recipe, drilled) as (serve, nodes, name):
             state["drill"] = _drilled(serve, nodes, name, say)
             write_json(book, state)
     return {**order, **_summary(state), "load_average": os.getloadavg()}
